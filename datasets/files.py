@@ -1,0 +1,173 @@
+"""Find a data set's files: in a folder, in an official archive (never unpacked onto the disk), or by download."""
+
+import contextlib
+import hashlib
+import socket
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_LARGEST_MEMBER = 256 * 2**20
+_LARGEST_ARCHIVE = 2**30
+_PATIENCE_S = 30
+
+Reader = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official download.
+
+    Args:
+        file: its name.
+        url: where it comes from.
+        digest: its checksum, by `algorithm`.
+        algorithm: ``sha256`` or ``md5``, whichever its publishers or the common loaders state.
+    """
+
+    file: str
+    url: str
+    digest: str
+    algorithm: str = "sha256"
+
+    def is_official(self, path: Path) -> bool:
+        """Whether the file at `path` has the official checksum."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, self.algorithm).hexdigest() == self.digest
+
+
+def beside_loaders(folder: str) -> Path:
+    """The folder of the 2019 layout."""
+    return Path(__file__).parent / folder
+
+
+def find(where: Path, official_folder: str, archive: Archive, names: tuple[str, ...]) -> tuple[Reader, str] | None:
+    """Look for the files in a folder.
+
+    Args:
+        where: a folder with the files themselves (2019 layout), the official folder, or the official archive;
+            or the archive itself.
+        official_folder: the folder that the official archive unpacks to.
+        archive: the official archive.
+        names: the files needed.
+
+    Returns:
+        A function from a file's name to its bytes and a line that says where they are; None if nothing is there.
+
+    Raises:
+        FileNotFoundError: some of the files are there, but not all.
+        ValueError: the archive is damaged or lacks files.
+    """
+    if where.is_file():
+        return _open_archive(where, archive, names)
+    for folder in (where, where / official_folder):
+        present = [name for name in names if (folder / name).is_file()]
+        if len(present) == len(names):
+            return (lambda name, folder=folder: _read(folder / name)), f"data: {folder}"
+        if present:
+            missing = [name for name in names if name not in present]
+            raise FileNotFoundError(f"{folder}: {missing[0]} is missing beside {present[0]}; get {archive.url} again")
+    if (where / archive.file).is_file():
+        return _open_archive(where / archive.file, archive, names)
+    return None
+
+
+def _read(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > _LARGEST_MEMBER:
+        raise ValueError(f"{path}: {size} bytes are more than such a file has; get the official one again")
+    return path.read_bytes()
+
+
+def _open_archive(path: Path, archive: Archive, names: tuple[str, ...]) -> tuple[Reader, str]:
+    official = archive.is_official(path)
+    try:
+        contents = dict(_wanted_members(path, set(names)))
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not a readable archive ({error}); get {archive.url} again") from error
+    missing = [name for name in names if name not in contents]
+    if missing:
+        raise ValueError(f"{path}: {missing[0]} is missing inside; get {archive.url} again")
+    note = "" if official else f" (not the official archive: its {archive.algorithm} differs)"
+    return contents.pop, f"data: {path}{note}"
+
+
+def _wanted_members(path: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
+    """The wanted regular files of a tar archive, read into memory: nothing is written, so nothing can escape."""
+    with tarfile.open(path, "r|*") as tar:
+        for member in tar:
+            if member.offset > _LARGEST_ARCHIVE:
+                raise tarfile.TarError("it is larger than such an archive is")
+            name = member.name.rsplit("/", 1)[-1]
+            if member.isfile() and name in names:
+                if member.size > _LARGEST_MEMBER:
+                    raise tarfile.TarError(f"{name} is larger than such a file is")
+                yield name, tar.extractfile(member).read()
+
+
+def download(archive: Archive, put_into: Path) -> Path:
+    """Download with progress and checksum into Keras' cache; a file that is there already is used.
+
+    Args:
+        archive: what to get.
+        put_into: the folder that the error tells the user to put the file into.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        FileNotFoundError: it could not be downloaded; one line says where to get it and where to put it.
+    """
+    import keras
+
+    try:
+        with _patience(_PATIENCE_S):
+            path = keras.utils.get_file(
+                fname=archive.file,
+                origin=archive.url,
+                file_hash=archive.digest,
+                hash_algorithm=archive.algorithm,
+                cache_subdir="datasets",
+            )
+    # keras.utils.get_file raises a bare Exception when the network fails.
+    except Exception as error:
+        raise FileNotFoundError(
+            f"{archive.file} is not here and could not be downloaded ({_one_line(error)}); get it from {archive.url} "
+            f"and put it into {put_into}, or give its folder with --data-dir"
+        ) from error
+    return Path(path)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def locate(data_dir: Path | None, folder: str, official_folder: str, archive: Archive, names: tuple[str, ...]):
+    """`find` in `data_dir` and nowhere else; without one in the 2019 layout, else after a `download`.
+
+    Raises:
+        FileNotFoundError: nothing there, or offline.
+        ValueError: what is there is damaged.
+    """
+    if data_dir is not None:
+        found = find(data_dir, official_folder, archive, names)
+        if found is None:
+            raise FileNotFoundError(
+                f"--data-dir {data_dir}: neither {names[0]} nor {official_folder}/ nor {archive.file} is there; "
+                f"get {archive.url} and put it there"
+            )
+        return found
+    home = beside_loaders(folder)
+    return find(home, official_folder, archive, names) or _open_archive(download(archive, home), archive, names)

@@ -1,0 +1,77 @@
+"""SVHN, format 2: 73,257 + 26,032 colour images of 32 x 32, ten digits (Netzer et al. 2011)."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from datasets import files
+from datasets.base import ImageData
+
+CLASSES = tuple("0123456789")
+FILES = {
+    "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
+    "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
+}
+_URL = "http://ufldl.stanford.edu/housenumbers/"
+_LARGEST = 2**30
+
+
+def load(data_dir: Path | None = None) -> ImageData:
+    """Load SVHN; see `datasets.load`. The label 10 of the files is the digit 0."""
+    home = files.beside_loaders("svhn")
+    paths = [_path(name, digest, data_dir, home) for name, digest in FILES.items()]
+    train, test = (_read(path) for path in paths)
+    return ImageData(*train, *test, CLASSES, (f"data: {paths[0].parent}",))
+
+
+def _path(name: str, digest: str, data_dir: Path | None, home: Path) -> Path:
+    if data_dir is not None:
+        if not (data_dir / name).is_file():
+            raise FileNotFoundError(f"--data-dir {data_dir}: {name} is not there; get {_URL}{name} and put it there")
+        return data_dir / name
+    if (home / name).is_file():
+        return home / name
+    others = [other for other in FILES if (home / other).is_file()]
+    if others:
+        raise FileNotFoundError(f"{home}: {name} is missing beside {others[0]}; get {_URL}{name} and put it there")
+    return files.download(files.Archive(name, _URL + name, digest, "md5"), home)
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    size = path.stat().st_size
+    if size > _LARGEST:
+        raise ValueError(f"{path}: {size} bytes are more than such a file has; get {_URL}{path.name} again")
+    try:
+        content = loadmat(io.BytesIO(path.read_bytes()), variable_names=["X", "y"])
+    # The reader of a damaged file may fail in any of these ways.
+    except (
+        MatReadError,
+        NotImplementedError,
+        ArithmeticError,
+        LookupError,
+        MemoryError,
+        OSError,
+        TypeError,
+        ValueError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"{path}: not a readable MATLAB file ({error}); get {_URL}{path.name} again") from error
+    images, labels = content.get("X"), content.get("y")
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[:3] != (32, 32, 3):
+        raise ValueError(f"{path}: 'X' must be uint8 [32, 32, 3, N], got {_describe(images)}")
+    if not isinstance(labels, np.ndarray) or labels.shape not in ((images.shape[3], 1), (images.shape[3],)):
+        raise ValueError(f"{path}: 'y' must hold {images.shape[3]} labels, got {_describe(labels)}")
+    if labels.dtype.kind not in "uif" or not len(labels) or not np.isin(labels, range(1, 11)).all():
+        raise ValueError(f"{path}: 'y' must hold whole numbers from 1 to 10")
+    return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels.ravel().astype(np.int32) % 10
+
+
+def _describe(value) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,0 +1,123 @@
+"""Read pickles from strangers: numpy arrays and plain containers, nothing else.
+
+The official CIFAR files are pickles, and a pickle may name any callable to run. Here every global name but
+those that numpy arrays need is refused, and arrays are rebuilt by `_Array` from their raw bytes, so that no
+code of numpy ever sees an unchecked state.
+"""
+
+import io
+import math
+import pickle
+import re
+from typing import Any
+
+import numpy as np
+
+_SIMPLE_DTYPE = re.compile(r"[|<>=]?[biuf][1248]")
+
+
+class _Dtype:
+    """Stands in for ``numpy.dtype`` while reading."""
+
+    def __init__(self, code: str | bytes, *_):
+        code = code.decode("ascii") if isinstance(code, bytes) else code
+        if not isinstance(code, str) or not _SIMPLE_DTYPE.fullmatch(code):
+            raise pickle.UnpicklingError(f"dtype {code!r} is not a plain number")
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state):
+        order = state[1].decode("ascii") if isinstance(state[1], bytes) else state[1]
+        if order not in ("|", "<", ">", "="):
+            raise pickle.UnpicklingError(f"byte order {order!r}")
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array:
+    """Stands in for ``numpy.ndarray`` while reading."""
+
+    value: np.ndarray | None = None
+
+    def __setstate__(self, state):
+        _, shape, dtype, fortran, raw = state
+        self.value = _array(raw, dtype, shape, "F" if fortran else "C")
+
+
+def _array(raw: Any, dtype: Any, shape: Any, order: str = "C") -> np.ndarray:
+    if isinstance(raw, str):
+        raw = raw.encode("latin1")
+    if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
+        raise pickle.UnpicklingError("an array's state is not bytes, a number type and a shape")
+    if not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise pickle.UnpicklingError(f"shape {shape}")
+    if math.prod(shape) * dtype.value.itemsize != len(raw):
+        raise pickle.UnpicklingError(f"{len(raw)} bytes for an array of shape {shape}")
+    return np.frombuffer(raw, dtype.value).reshape(shape, order=order)
+
+
+def _frombuffer(raw: Any, dtype: Any, shape: Any, order: str) -> _Array:
+    result = _Array()
+    result.value = _array(raw, dtype, shape, order)
+    return result
+
+
+def _scalar(dtype: _Dtype, raw: Any) -> int | float:
+    return _array(raw, dtype, ()).item()
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+_ADMITTED: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Dtype}
+_ADMITTED["_codecs", "encode"] = _latin1
+for _core in ("numpy.core", "numpy._core"):
+    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = lambda *_: _Array()
+    _ADMITTED[f"{_core}.multiarray", "scalar"] = _scalar
+    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _frombuffer
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
+        return _ADMITTED[module, name]
+
+
+def loads(data: bytes, source: str) -> dict[str, Any]:
+    """Read a pickled dictionary of arrays and plain containers.
+
+    Args:
+        data: the file's bytes.
+        source: the file's name, for the error.
+
+    Returns:
+        The dictionary, its keys as text.
+
+    Raises:
+        ValueError: the file is damaged, is no dictionary, or asks for anything else to be run.
+    """
+    try:
+        document = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    # The reader of a damaged pickle may fail in any of these ways.
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ValueError(f"{source}: not a readable data file ({error}); get the official one again") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{source}: a dictionary is needed, got {type(document).__name__}")
+    return {
+        key.decode("latin1") if isinstance(key, bytes) else str(key): _plain(value) for key, value in document.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, _Array) else value

@@ -1,0 +1,273 @@
+"""What happens around the steps of a run: evaluation, log, progress, checkpoints, the guard against NaN."""
+
+import csv
+import io
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from sesemi.checkpoint import Checkpoints, write_atomically
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss term became NaN or infinite."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The user asked the run to stop; its checkpoint is written.
+
+    Args:
+        number: of the signal.
+        step: updates so far.
+    """
+
+    def __init__(self, number: int, step: int):
+        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}")
+        self.number, self.step = number, step
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raise `NonFiniteLossError`, with the term and the step, before anything of that step can be saved.
+
+    The logs are running means of the epoch, so the first step that is not finite shows at once and stays.
+
+    Args:
+        step_of: the number of updates so far.
+    """
+
+    def __init__(self, step_of: Callable[[], int]):
+        super().__init__()
+        self._step_of = step_of
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Look at every term, the total last: it is never the cause."""
+        for name, value in sorted((logs or {}).items(), key=lambda item: item[0] == "loss"):
+            if not math.isfinite(value):
+                raise NonFiniteLossError(f"the loss term '{name}' became {value} at step {self._step_of()}")
+
+
+class EpochEvaluation(keras.callbacks.Callback):
+    """Add ``<name>_error``, in percent, to the logs of every epoch.
+
+    Args:
+        errors: for every name a function of no arguments.
+    """
+
+    def __init__(self, errors: dict[str, Callable[[], float]]):
+        super().__init__()
+        self._errors = errors
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Evaluate."""
+        for name, error in self._errors.items():
+            logs[f"{name}_error"] = error()
+
+
+class History(keras.callbacks.Callback):
+    """One row an epoch, kept as a list and as ``log.csv``.
+
+    Args:
+        path: of the CSV file, rewritten whole every epoch.
+        rows: those of the epochs before a resume.
+    """
+
+    def __init__(self, path: Path, rows: list[dict[str, float]]):
+        super().__init__()
+        self._path, self.rows = path, rows
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Append and write."""
+        rate = float(self.model.optimizer.learning_rate)
+        self.rows.append({"epoch": epoch + 1, "learning_rate": rate, **logs})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self._path, text.getvalue())
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Keep the weights of the epoch with the lowest validation error, the first of them if there are several.
+
+    Args:
+        path: ends with ``.weights.h5``.
+        state: ``{"epoch", "error"}`` of the best so far, or an empty dict; changed in place.
+    """
+
+    def __init__(self, path: Path, state: dict[str, float]):
+        super().__init__()
+        self._path, self._state = path, state
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Compare and keep."""
+        if logs["validation_error"] < self._state.get("error", math.inf):
+            partial = self._path.with_name(f".partial-{self._path.name}")
+            self.model.classifier.save_weights(partial)
+            os.replace(partial, self._path)
+            self._state.update(epoch=epoch + 1, error=logs["validation_error"])
+
+
+class Progress(keras.callbacks.Callback):
+    """On a terminal a bar with named losses, learning rate and images/s; otherwise a line now and then.
+
+    Args:
+        epochs: of the whole run.
+        steps_per_epoch: updates an epoch.
+        images_per_step: views through the network each step.
+        first_step: updates before this process.
+        every_s: seconds between lines where there is no terminal.
+        show: False prints nothing.
+    """
+
+    def __init__(self, *, epochs, steps_per_epoch, images_per_step, first_step, every_s=30.0, show=True):
+        super().__init__()
+        self._epochs, self._steps, self._images = epochs, steps_per_epoch, images_per_step
+        self._show, self._every_s = show, every_s
+        self._first = self._step = first_step
+        self._timed, self._seconds = 0, 0.0
+        self._bar, self._epoch, self._began, self._printed = None, 0, 0.0, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start a bar."""
+        self._epoch = epoch
+        if self._show and sys.stdout.isatty():
+            print(f"epoch {epoch + 1}/{self._epochs}")
+            self._bar = keras.utils.Progbar(self._steps, verbose=1, stateful_metrics=_Everything())
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Show where it stands."""
+        now = time.perf_counter()
+        self._step += 1
+        if self._step > self._first + 1:
+            self._timed += 1
+            self._seconds += now - self._began
+        inside = self._step - self._epoch * self._steps
+        if self._bar is not None and inside < self._steps:
+            self._bar.update(inside, self._values(logs))
+        elif self._show and self._bar is None and now - self._printed > self._every_s:
+            if self._printed:
+                self._line(f"epoch {self._epoch + 1}/{self._epochs} step {inside}/{self._steps}", self._values(logs))
+            self._printed = now
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Show the epoch's means and errors."""
+        if self._bar is not None:
+            self._bar.update(self._steps, self._values(logs), finalize=True)
+        elif self._show:
+            self._line(f"epoch {epoch + 1}/{self._epochs}", self._values(logs))
+            self._printed = time.perf_counter()
+
+    @property
+    def timed(self) -> tuple[int, float]:
+        """Images and seconds of the steps of this process but the first, which traces and compiles."""
+        return self._timed * self._images, self._seconds
+
+    def _values(self, logs: dict[str, float]) -> list[tuple[str, float]]:
+        values = [*logs.items(), ("learning_rate", float(self.model.optimizer.learning_rate))]
+        images, seconds = self.timed
+        return [*values, ("images/s", round(images / seconds))] if images else values
+
+    @staticmethod
+    def _line(where: str, values: list[tuple[str, float]]) -> None:
+        print(where, *(f"{name} {value:.4g}" for name, value in values), sep="  ", flush=True)
+
+
+class _Everything:
+    """Every value that the bar is given is shown as it is: the means are ours already."""
+
+    def __contains__(self, name):
+        return True
+
+    def __iter__(self):
+        return iter(())
+
+
+class SaveAndStop(keras.callbacks.Callback):
+    """Save now and then and when a signal comes; the last of the callbacks.
+
+    Args:
+        checkpoints: where.
+        state: called for what is to be kept beside the weights.
+        steps_per_epoch: updates an epoch.
+        first_step: updates before this process.
+        every_s: seconds between checkpoints.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        state: Callable[[], dict[str, Any]],
+        *,
+        steps_per_epoch,
+        first_step,
+        every_s=30.0,
+    ):
+        super().__init__()
+        self._checkpoints, self._state = checkpoints, state
+        self._steps, self.step, self._every_s = steps_per_epoch, first_step, every_s
+        self._saved = time.monotonic()
+        self._signal: int | None = None
+
+    def request_stop(self, number: int, _frame=None) -> None:
+        """A signal handler: the first stops after the running step, the second at once."""
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+        print("\nstopping after this step; once more stops at once", file=sys.stderr, flush=True)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Between epochs, `on_epoch_end` saves instead, with the evaluation done."""
+        self.step += 1
+        if self.step % self._steps:
+            self._act()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """As after a step."""
+        self._act()
+
+    def save(self) -> None:
+        """Save now."""
+        self._checkpoints.save(self.model, self.step, self._state())
+        self._saved = time.monotonic()
+
+    def _act(self) -> None:
+        if self._signal is not None:
+            self.save()
+            raise Interrupted(self._signal, self.step)
+        if time.monotonic() - self._saved > self._every_s:
+            self.save()
+
+
+class RestoreMetrics(keras.callbacks.Callback):
+    """Give the interrupted epoch its running means back, after ``fit`` has reset them.
+
+    Args:
+        values: of all variables of ``model.metrics``, by their order; used once.
+    """
+
+    def __init__(self, values: list[float] | None):
+        super().__init__()
+        self._values = values
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Assign."""
+        for variable, value in zip(metric_variables(self.model), self._values or (), strict=False):
+            variable.assign(value)
+        self._values = None
+
+
+def metric_variables(model: keras.Model) -> list[keras.Variable]:
+    """The variables of the running means of losses."""
+    trackers = [model.loss_tracker, *model.trackers.values()]
+    return [variable for tracker in trackers for variable in tracker.variables]

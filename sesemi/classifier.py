@@ -1,0 +1,44 @@
+"""`Classifier`: preprocessing, trunk and class head; what is trained by every method and exported in the end."""
+
+import keras
+
+from sesemi import preprocess as preprocessing
+from sesemi import training_layers
+
+
+class Classifier(keras.Model):
+    """A trunk with a class head: trunk -> global average -> dropout -> Dense (Glorot-uniform, with bias).
+
+    Args:
+        trunk: a functional Keras model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
+        num_classes: number of classes.
+        preprocess: a frozen model from raw pixels to what the trunk sees; default: GCN
+            (`sesemi.preprocess.build`).
+        dropout: rate before the last layer, in [0, 1).
+
+    The trunk is copied with layers that train faster (`sesemi.training_layers`), weights included.
+    """
+
+    def __init__(self, trunk, num_classes: int, *, preprocess=None, dropout: float = 0.2, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes, self.dropout_rate = num_classes, dropout
+        self.image_shape = trunk.input_shape[1:]
+        self.preprocess = preprocess or preprocessing.build(self.image_shape)
+        self.trunk = training_layers.for_training(trunk)
+        self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
+        self.dropout = training_layers.StepDropout(dropout, name="head_dropout")
+        self.head = keras.layers.Dense(num_classes, name="head")
+        self.build((None, *self.image_shape))
+
+    def build(self, input_shape):
+        """Create the weights of the head."""
+        self.head.build((None, self.trunk.output_shape[-1]))
+        self.built = True
+
+    def features(self, prepared, training: bool = False):
+        """The trunk's averaged feature map, ``[B, F]``, of preprocessed images."""
+        return self.pool(self.trunk(prepared, training=training))
+
+    def call(self, prepared, training: bool = False):
+        """Class logits ``[B, C]`` of preprocessed images ``[B, H, W, C]``, in the compute dtype."""
+        return self.head(self.dropout(self.features(prepared, training=training), training=training))

@@ -1,0 +1,157 @@
+"""The command line: argparse -> `RunConfig`. Imports no TensorFlow, so that ``--help`` is instant."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from sesemi import config as config_module
+from sesemi import presets
+from sesemi.errors import InputError
+
+EXIT_BAD_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        # One line, not the whole usage before it.
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see --help)\n")
+
+
+def _labels(text: str) -> int | str:
+    if text == "all":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number of images, or all") from None
+
+
+def build_parser(program: str) -> argparse.ArgumentParser:
+    """The parser; flags that were not given leave no attribute, so the origin of a value is known."""
+    parser = _Parser(
+        prog=program,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train and evaluate an image classifier from few labels (SESEMI, Tran 2019). With no flags: "
+        "a demo on scikit-learn's digits. The same command again continues where it stopped.",
+    )
+    _add_what(parser.add_argument_group("what to run (the flags of 2019)"))
+    _add_training(parser.add_argument_group("training (defaults: --dry-run prints each with its source)"))
+    _add_data(parser.add_argument_group("data and evaluation"))
+    _add_output(parser.add_argument_group("machine and output"))
+    _add_actions(parser.add_argument_group("instead of training"))
+    return parser
+
+
+def _add_what(group) -> None:
+    group.add_argument("--network", choices=presets.NETWORKS, help="trunk (default: mini for digits, otherwise wrn)")
+    group.add_argument("--dataset", choices=tuple(presets.DATASETS), help="data set (default: digits)")
+    group.add_argument(
+        "--labels",
+        type=_labels,
+        metavar="N",
+        help="labeled images, the same number of each class, or 'all' (default: "
+        + ", ".join(f"{name} {facts.labels}" for name, facts in presets.DATASETS.items())
+        + ")",
+    )
+    group.add_argument(
+        "--gpu",
+        metavar="ID",
+        help="the GPU to use, put into CUDA_VISIBLE_DEVICES, or 'cpu' (default: 0; without a GPU the CPU is used)",
+    )
+    group.add_argument(
+        "--method",
+        choices=presets.METHODS,
+        help="sesemi (default), supervised (without the self-supervised head), "
+        "asl (that head sees only the labeled images)",
+    )
+
+
+def _add_training(group) -> None:
+    group.add_argument("--seed", type=int, help="everything random depends on it (default: 0)")
+    group.add_argument("--epochs", type=int)
+    group.add_argument("--steps-per-epoch", type=int, help="updates an epoch (default: pool // batch size)")
+    group.add_argument(
+        "--batch-size",
+        type=int,
+        help="unlabeled images a step; the network sees six views of each (default: 16)",
+    )
+    group.add_argument("--labeled-batch-size", type=int, help="labeled images a step (default: 6 x batch size)")
+    group.add_argument("--learning-rate", type=float, help="of the first step (default: 0.05)")
+    group.add_argument("--precision", choices=config_module.CHOICES["precision"])
+    group.add_argument("--jit", choices=config_module.CHOICES["jit"], help="XLA (auto: on with a GPU)")
+    group.add_argument(
+        "--config",
+        metavar="FILE",
+        help="take every setting from a run's config.json; flags given beside it win",
+    )
+
+
+def _add_data(group) -> None:
+    group.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files or its official archive")
+    group.add_argument(
+        "--exclude-labeled",
+        action="store_true",
+        help="leave the labeled images out of the unlabeled pool",
+    )
+    group.add_argument(
+        "--validation",
+        type=float,
+        metavar="FRACTION",
+        help="of the labeled images of each class, held out to select the best epoch (default: 0)",
+    )
+    group.add_argument(
+        "--views",
+        type=int,
+        choices=config_module.CHOICES["views"],
+        help="8 adds the error of the average over eight views at the end (default: 8)",
+    )
+
+
+def _add_output(group) -> None:
+    group.add_argument("--output", metavar="DIR", help="folder of all runs (default: runs)")
+    group.add_argument("--name", help="folder of this run in it (default: from the settings)")
+    group.add_argument("--tensorboard", action="store_true", help="also write TensorBoard logs")
+    group.add_argument("--quiet", action="store_true", help="print only errors and the result")
+
+
+def _add_actions(group) -> None:
+    exclusive = group.add_mutually_exclusive_group()
+    exclusive.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print every value with its origin, memory, and the time it will take; train nothing",
+    )
+    exclusive.add_argument("--preview", action="store_true", help="write a picture of what each branch sees, and stop")
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_sesemi.py") -> int:
+    """Parse, run, print.
+
+    Returns:
+        Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN or by the
+        disk, 130 or 143 interrupted (the same command continues).
+    """
+    given = vars(build_parser(program).parse_args(arguments))
+    action = "dry-run" if given.pop("dry_run", False) else "preview" if given.pop("preview", False) else "train"
+    try:
+        base = config_module.read_settings(given.pop("config")) if "config" in given else {}
+        config, origins = config_module.resolve({**base, **given})
+        select_device(config.gpu)
+        from sesemi import quiet
+
+        quiet.load_tensorflow()
+        from sesemi import runner
+
+        return runner.execute(config, origins, action=action)
+    except InputError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+def select_device(gpu: str) -> None:
+    """Say which GPU TensorFlow may see; has to happen before it is loaded."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu == "cpu" else gpu
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,323 @@
+"""`RunConfig`: all that repeats a run, with the origin of every value; to and from JSON.
+
+Standard library only, so that bad arguments are refused before TensorFlow is loaded.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sesemi import presets
+from sesemi.errors import InputError
+
+CHOICES = {
+    "method": presets.METHODS,
+    "network": presets.NETWORKS,
+    "dataset": tuple(presets.DATASETS),
+    "precision": ("float32", "bfloat16"),
+    "jit": ("auto", "on", "off"),
+    "views": (1, 8),
+}
+# name -> (smallest, largest, whether the bounds themselves are allowed)
+_RANGES = {
+    "seed": (0, 2**31 - 1, True),
+    "epochs": (1, 10**6, True),
+    "steps_per_epoch": (1, 10**8, True),
+    "batch_size": (1, 10**5, True),
+    "labeled_batch_size": (1, 10**6, True),
+    "learning_rate": (0.0, 1e6, False),
+    "learning_rate_power": (0.0, 100.0, True),
+    "momentum": (0.0, 1.0, True),
+    "l2": (0.0, 1e6, True),
+    "rotation_weight": (0.0, 1e6, True),
+    "dropout": (0.0, 0.99, True),
+    "trunk_dropout": (0.0, 0.99, True),
+    "shift": (0, 8, True),
+    "noise": (0.0, 1e6, True),
+    "gcn_scale": (0.0, 1e6, False),
+    "zca_ridge": (0.0, 1e6, False),
+    "validation": (0.0, 0.9, True),
+}
+# Where and how a run is shown; the numbers that come out do not depend on these.
+PLACEMENT = ("data_dir", "output", "name", "gpu", "tensorboard", "quiet")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run, wholly resolved; build it with `resolve` or `from_json`.
+
+    Attributes:
+        method: ``sesemi``, ``supervised`` (no self-supervised head) or ``asl`` (that head sees only the
+            labeled images).
+        network: trunk, a name in ``models/``.
+        dataset: a name in ``datasets/``.
+        labels: number of labeled images, or ``"all"``.
+        seed: everything random is a function of it and of the step.
+        epochs: number of epochs.
+        steps_per_epoch: updates an epoch; None until the data are loaded (then pool // batch_size).
+        batch_size: unlabeled images a step; the self-supervised branch sees six views of each.
+        labeled_batch_size: labeled images a step.
+        learning_rate: the first step's; then ``learning_rate * (1 - t/T) ** learning_rate_power``.
+        learning_rate_power: see above.
+        momentum: Nesterov momentum of SGD.
+        l2: adds ``l2 * sum(w**2)`` over conv and dense kernels (Keras convention: twice PyTorch's
+            weight decay).
+        rotation_weight: multiplies the self-supervised loss.
+        dropout: rate before the class head, in [0, 1).
+        trunk_dropout: rate inside the trunk, in [0, 1).
+        shift: largest shift in pixels along each axis.
+        flip: whether the labeled branch mirrors images left-right.
+        noise: standard deviation of the Gaussian noise, on the scale of the preprocessed images.
+        gcn_scale: norm of an image after global contrast normalization.
+        zca: whether images are whitened.
+        zca_ridge: added to the diagonal of the covariance.
+        exclude_labeled: whether the unlabeled pool leaves the labeled images out.
+        validation: fraction of the labeled images of each class held out to select the best epoch.
+        views: 1, or 8 for the multi-view average at the end (4 where mirroring changes the class).
+        precision: ``float32`` or ``bfloat16`` (compute; weights stay float32).
+        jit: XLA: ``auto`` (with a GPU), ``on`` or ``off``.
+        data_dir: folder of the data set's files, or None.
+        output: folder of all runs.
+        name: folder of this run in `output`.
+        gpu: CUDA_VISIBLE_DEVICES, or ``cpu``.
+        tensorboard: whether to write TensorBoard logs into the run folder.
+        quiet: whether to print only errors and the last line.
+    """
+
+    method: str
+    network: str
+    dataset: str
+    labels: int | str
+    seed: int
+    epochs: int
+    steps_per_epoch: int | None
+    batch_size: int
+    labeled_batch_size: int
+    learning_rate: float
+    learning_rate_power: float
+    momentum: float
+    l2: float
+    rotation_weight: float
+    dropout: float
+    trunk_dropout: float
+    shift: int
+    flip: bool
+    noise: float
+    gcn_scale: float
+    zca: bool
+    zca_ridge: float
+    exclude_labeled: bool
+    validation: float
+    views: int
+    precision: str
+    jit: str
+    data_dir: str | None
+    output: str
+    name: str
+    gpu: str
+    tensorboard: bool
+    quiet: bool
+
+    def __post_init__(self):
+        _check(self)
+
+    @property
+    def run_dir(self) -> Path:
+        """The run folder."""
+        return Path(self.output) / self.name
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the whole run; needs ``steps_per_epoch``."""
+        return self.epochs * self.steps_per_epoch
+
+    def replace(self, **changes) -> "RunConfig":
+        """A copy with some values changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    def identity(self) -> dict[str, Any]:
+        """All values that the numbers of the run depend on."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in PLACEMENT}
+
+
+Origins = dict[str, str]
+
+
+def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
+    """Fill what the user did not say from the presets.
+
+    Args:
+        given: values that the user set, by field name of `RunConfig`.
+
+    Returns:
+        The configuration, and for every field where its value comes from, such as ``"user"`` or
+        ``"paper: Tran 2019 …"``.
+
+    Raises:
+        InputError: an unknown name, or a value of the wrong type or out of range.
+    """
+    fields = {field.name for field in dataclasses.fields(RunConfig)}
+    for name in given:
+        if name not in fields:
+            raise InputError(f"unknown setting {name!r}; known are {', '.join(sorted(fields))}")
+    values: dict[str, Any] = {"method": "sesemi", "network": None, "dataset": "digits"}
+    values.update({k: given[k] for k in values if given.get(k) is not None})
+    # With no flags at all the demo runs, and its small images need no more than the small trunk.
+    values["network"] = values["network"] or ("mini" if values["dataset"] == "digits" else "wrn")
+    for name in ("method", "network", "dataset"):
+        _check_choice(name, values[name])
+    origins = {name: "user" if given.get(name) is not None else "default" for name in values}
+    preset = presets.settings(values["method"], values["dataset"], values["network"])
+    for name, setting in preset.items():
+        values[name], origins[name] = setting.value, f"{setting.origin}: {setting.source}"
+    for name, value in {
+        "seed": 0,
+        "data_dir": None,
+        "output": "runs",
+        "name": None,
+        "gpu": "0",
+        "tensorboard": False,
+        "quiet": False,
+    }.items():
+        values[name], origins[name] = value, "default"
+    for name, value in given.items():
+        if value is not None:
+            values[name], origins[name] = value, "user"
+    if values["labeled_batch_size"] is None and isinstance(values["batch_size"], int):
+        # Tran 2019 draws as many labeled images as the other branch has views.
+        values["labeled_batch_size"] = 6 * values["batch_size"]
+    if values["name"] is None:
+        values["name"] = _default_name(values, origins)
+    return RunConfig(**values), origins
+
+
+def _default_name(values: dict[str, Any], origins: Origins) -> str:
+    """The same command always gives the same name, and another command another one."""
+    told = ("method", "network", "dataset", "labels", "seed")
+    name = "{dataset}-{labels}-{network}-{method}-seed{seed}".format(**values)
+    others = {k: v for k, v in values.items() if origins.get(k) == "user" and k not in told and k not in PLACEMENT}
+    if others:
+        name += "-" + hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8]
+    return name
+
+
+def to_json(config: RunConfig, origins: Origins) -> str:
+    """The text of ``config.json``."""
+    from sesemi import __version__
+
+    settings = dataclasses.asdict(config)
+    return json.dumps({"sesemi": __version__, "settings": settings, "origins": origins}, indent=2) + "\n"
+
+
+def from_json(text: str) -> tuple[RunConfig, Origins]:
+    """Read ``config.json``; the inverse of `to_json`.
+
+    Raises:
+        InputError: not the text of such a file.
+    """
+    try:
+        document = json.loads(text)
+        settings, origins = document["settings"], document["origins"]
+        known = {field.name for field in dataclasses.fields(RunConfig)}
+        if not isinstance(settings, dict) or set(settings) != known or not isinstance(origins, dict):
+            raise KeyError("settings do not match")
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"not a config.json of this version of sesemi ({error})") from error
+    return RunConfig(**settings), origins
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings of a ``config.json``, as `resolve` takes them (for ``--config``); placement is left out.
+
+    Raises:
+        InputError: the file is missing, or is not such a file.
+    """
+    try:
+        config, _ = from_json(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path}: cannot be read ({error})") from error
+    except InputError as error:
+        raise InputError(f"--config {path}: {error}") from error
+    return config.identity()
+
+
+def _check(config: RunConfig) -> None:
+    for name in CHOICES:
+        _check_choice(name, getattr(config, name))
+    for field in dataclasses.fields(config):
+        _check_type(field.name, getattr(config, field.name), field.type)
+    for name in _RANGES:
+        _check_range(name, getattr(config, name))
+    _check_labels(config)
+    if not re.fullmatch(r"[\w.+=@-]+", config.name) or config.name in (".", ".."):
+        raise InputError(f"--name {config.name!r}: a folder name of letters, digits and . _ + = @ - is needed")
+    if "," in config.gpu:
+        raise InputError(f"--gpu {config.gpu}: several GPUs are not supported yet; give one, such as --gpu 0")
+    if not config.gpu.strip():
+        raise InputError("--gpu '': give a GPU's number, such as --gpu 0, or --gpu cpu")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _check_choice(name: str, value: Any) -> None:
+    if value not in CHOICES[name]:
+        raise InputError(f"{_flag(name)} {value}: choose from {', '.join(map(str, CHOICES[name]))}")
+
+
+def _check_type(name: str, value: Any, expected: Any) -> None:
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        wanted = getattr(expected, "__name__", str(expected))
+        raise InputError(f"{_flag(name)} {value!r}: of type {wanted} is needed, got {type(value).__name__}")
+
+
+def _check_range(name: str, value: Any) -> None:
+    if value is None:
+        return
+    low, high, closed = _RANGES[name]
+    inside = low <= value <= high if closed else low < value <= high
+    if not inside or not math.isfinite(value):
+        least = f"from {low}" if closed else f"above {low}"
+        raise InputError(f"{_flag(name)} {value}: must lie {least} to {high}")
+
+
+def _check_labels(config: RunConfig) -> None:
+    facts = presets.DATASETS[config.dataset]
+    if isinstance(config.labels, str):
+        if config.labels != "all":
+            raise InputError(f"--labels {config.labels}: give a number of images, or all")
+        return
+    check_label_count(config.labels, facts.classes, facts.train)
+
+
+def check_label_count(count: int, classes: int, images: int) -> None:
+    """Refuse a number of labeled images that cannot be split evenly over the classes.
+
+    Args:
+        count: labeled images asked for; the number of all images is always accepted.
+        classes: number of classes.
+        images: number of training images.
+
+    Raises:
+        InputError: with the nearest counts that work.
+    """
+    if count == images:
+        return
+    most = images // classes * classes
+    if count < classes:
+        raise InputError(f"--labels {count}: at least one image a class is needed; use {classes} or more")
+    if count > images:
+        raise InputError(f"--labels {count}: there are only {images} training images; use {most} or all")
+    if count % classes:
+        below = count - count % classes
+        above = below + classes
+        hint = f"{below} or {above}" if above <= most else f"{below} or all"
+        raise InputError(f"--labels {count}: not a multiple of {classes} classes; use {hint}")

@@ -1,0 +1,105 @@
+"""Class probabilities of many images, with one view or the average of several, and what they say of the errors."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sesemi.augment import Augmentation, shift_and_flip
+from sesemi.rng import Draws
+
+BATCH = 200
+_VIEW_SEED = 2019
+
+
+def compiled(classify: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A traced function from images ``[BATCH, H, W, C]`` to probabilities; trace it once, use it often."""
+    return tf.function(classify)
+
+
+def probabilities(classify: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:
+    """Probabilities of every image, each exactly once, in batches of one fixed size (so one trace).
+
+    Args:
+        classify: from uint8 ``[BATCH, H, W, C]`` to ``[BATCH, classes]``.
+        images: ``[N, H, W, C]`` uint8.
+
+    Returns:
+        ``[N, classes]`` float32.
+    """
+    return np.concatenate([np.asarray(classify(batch))[:count] for batch, count in _batches(images)])
+
+
+def _batches(images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        count = len(batch)
+        if count < BATCH:
+            batch = np.concatenate([batch, np.zeros((BATCH - count, *batch.shape[1:]), batch.dtype)])
+        yield batch, count
+
+
+def multi_view_probabilities(model: keras.Model, images: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+    """The mean of the probabilities of several views of every image (Tran 2019, the published DenseEvaluator).
+
+    The views are {as it is, shifted} x {clean, noisy}, and where mirroring keeps the class x {as it is, mirrored}:
+    eight, or four. A shift is never 0 along either axis. All are drawn from a fixed seed. One view is computed after
+    the other, so memory does not grow with their number.
+
+    Args:
+        model: an exported model (`sesemi.export`), whose parts ``preprocess`` and ``classifier`` are used.
+        images: ``[N, H, W, C]`` uint8.
+        augmentation: largest shift, whether to mirror, and the noise.
+
+    Returns:
+        ``[N, classes]`` float32.
+    """
+    preprocess, classify = model.get_layer("preprocess"), model.get_layer("classifier")
+
+    @tf.function
+    def view(batch, offsets, flip, noise, position):
+        views = shift_and_flip(preprocess(batch), offsets, tf.fill([BATCH], flip))
+        views += noise * Draws(_VIEW_SEED, position).normal("noise", views.shape)
+        return classify(views)
+
+    flips = (False, True) if augmentation.flip else (False,)
+    kinds = [(shifted, noisy, flip) for flip in flips for noisy in (False, True) for shifted in (False, True)]
+    total = []
+    for number, (batch, count) in enumerate(_batches(images)):
+        jitter = _jitter(number, augmentation.shift)
+        sums = 0.0
+        for kind, (shifted, noisy, flip) in enumerate(kinds):
+            position = tf.constant(number * len(kinds) + kind, tf.int64)
+            noise = tf.constant(augmentation.noise * noisy, tf.float32)
+            sums += np.asarray(view(batch, jitter * int(shifted), tf.constant(flip), noise, position))
+        total.append(sums[:count] / len(kinds))
+    return np.concatenate(total)
+
+
+def _jitter(number: int, shift: int) -> tf.Tensor:
+    """Offsets ``[BATCH, 2]`` in ±1 … ±shift, never 0; all 0 if there is no shift."""
+    draws = Draws(_VIEW_SEED, number)
+    sizes = draws.integers("size", (BATCH, 2), 1, max(shift, 1))
+    signs = 2 * draws.integers("sign", (BATCH, 2), 0, 1) - 1
+    return sizes * signs * int(shift > 0)
+
+
+def error_percent(probs: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images whose most probable class is wrong, in percent."""
+    return 100.0 * float(np.mean(probs.argmax(axis=1) != labels))
+
+
+def confusion(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """``[classes, classes]`` int: rows are the true classes, columns the predicted ones."""
+    classes = probs.shape[1]
+    pairs = labels.astype(np.int64) * classes + probs.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_errors_percent(matrix: np.ndarray) -> list[float | None]:
+    """Error of every class, in percent, from `confusion`; None for a class without a test image."""
+    totals = matrix.sum(axis=1)
+    right = matrix.diagonal()
+    return [100.0 * float(1 - r / n) if n else None for r, n in zip(right, totals, strict=True)]

@@ -1,0 +1,124 @@
+"""Look before training: the plan, every value with its origin, a time estimate, and what each branch sees."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sesemi import assembly, report, rng, rotation
+from sesemi.checkpoint import lock
+from sesemi.config import Origins, RunConfig
+from sesemi.errors import InputError
+from sesemi.training import SemiSupervisedModel
+
+_TIMED_STEPS, _TIMED_S = 20, 5.0
+_SHOWN = 8
+
+
+def plan(materials: assembly.Materials) -> str:
+    """One line: what will run."""
+    config, split = materials.config, materials.split
+    return (
+        f"{config.method} on {config.dataset}: {len(split.labeled)} labeled and {len(materials.pool)} in the other "
+        f"pool, {config.network}; {config.epochs} epochs x {config.steps_per_epoch} steps x "
+        f"{materials.images_per_step} images; {config.run_dir}"
+    )
+
+
+def dry_run(config: RunConfig, origins: Origins) -> None:
+    """Print every resolved value with its origin, the size of the job, and a time estimate from a few real steps.
+
+    Writes nothing and trains nothing that is kept.
+    """
+    materials = assembly.gather(config)
+    config = materials.config
+    for note in materials.data.notes:
+        print(note)
+    width = max(map(len, vars(config)))
+    for name, value in vars(config).items():
+        print(f"{name:<{width}}  {value!s:<24}  {origins.get(name, '')}")
+    # The whitening matrix takes seconds to fit and its values do not change the time of a step.
+    model = assembly.build_model(materials, fit_whitening=False)
+    seconds = time_step(model, materials)
+    total = seconds * config.total_steps
+    print(plan(materials))
+    print(f"trained weights: {sum(np.prod(v.shape) for v in model.trainable_variables):,}")
+    print(f"training images on the device: {materials.data.train_images.nbytes / 2**20:.0f} MiB")
+    print(f"peak memory so far: {peak_memory_mib():.0f} MiB")
+    print(f"about {materials.images_per_step / seconds:.0f} images/s, {human_time(total)} without evaluation")
+
+
+def time_step(model: SemiSupervisedModel, materials: assembly.Materials) -> float:
+    """Seconds of a training step, the median of a few after the first; the model's weights change."""
+    config = materials.config
+    steps = min(_TIMED_STEPS, config.total_steps) + 1
+    iterator = iter(assembly.batches(materials, 0, steps))
+    step = model.make_train_function()
+    times: list[float] = []
+    for _ in range(steps):
+        began = time.perf_counter()
+        float(step(iterator)["loss"])
+        times.append(time.perf_counter() - began)
+        if sum(times[1:]) > _TIMED_S:
+            break
+    return float(np.median(times[1:] or times))
+
+
+def peak_memory_mib() -> float:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def human_time(seconds: float) -> str:
+    """A duration to read."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def preview(config: RunConfig) -> str:
+    """Write the picture of what each branch sees into the run folder.
+
+    Returns:
+        A line that says where it is.
+    """
+    materials = assembly.gather(config)
+    model = assembly.build_model(materials, fit_whitening=True)
+    with lock(config.run_dir):
+        path = config.run_dir / "preview.png"
+        path.write_bytes(report.views_grid(views_rows(materials, model)))
+    return f"preview: {path}"
+
+
+def views_rows(materials: assembly.Materials, model: SemiSupervisedModel) -> list[tuple[str, np.ndarray]]:
+    """Title and pictures for each branch of the first step's batch."""
+    batch = model.pixels(next(iter(assembly.batches(materials, 0, 1))))
+    views = model.views(batch, rng.Draws(model.seed, 0))
+    rows = [
+        ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN])),
+        ("labeled images as the class head sees them", np.asarray(views.labeled[:_SHOWN])),
+    ]
+    for images in views.unlabeled:
+        rows.append(("unlabeled images, raw", np.asarray(batch["unlabeled"][:_SHOWN])))
+        for number in range(min(2, len(images))):
+            six = np.asarray(rotation.six_views(images[number : number + 1]))
+            rows.append((f"image {number + 1} as the other head sees it: {', '.join(rotation.TRANSFORMS)}", six))
+    return rows
+
+
+def tensorboard_callback(folder: Path):
+    """Keras' TensorBoard callback.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    import keras
+
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        raise InputError("--tensorboard: the package is not installed; pip install tensorboard") from None
+    return keras.callbacks.TensorBoard(str(folder), write_graph=False)

@@ -1,0 +1,46 @@
+"""SESEMI: a second head on the shared trunk tells which of six transforms an image went through.
+
+P. V. Tran, "Exploring Self-Supervised Regularization for Supervised and Semi-Supervised Learning", 2019,
+arXiv:1906.10343.
+"""
+
+import keras
+
+from sesemi import losses, rotation
+from sesemi.methods.base import Method, Views
+
+
+class SESEMI(Method):
+    """``L = CE(y, p(x)) + w CE(k, p_self(G_k(u)))``, both means; G_0 … G_5 rotate and mirror (Tran 2019, §3).
+
+    All six transforms are taken of the same shifted and noisy image, and that image is never mirrored beforehand:
+    mirroring is one of the classes. Trunk calls: one for the labeled and one for the self-supervised batch; both
+    move BatchNorm's averages, as in the published program. The labels of the unlabeled images are not used.
+
+    Args:
+        rotation_weight: w, 1 in the paper, constant.
+    """
+
+    views = Views(labeled="weak", unlabeled=("unflipped",))
+    terms = ("supervised", "rotation")
+
+    def __init__(self, rotation_weight: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.rotation_weight = rotation_weight
+        self.head = keras.layers.Dense(len(rotation.TRANSFORMS), name="rotation_head")
+
+    def build(self, feature_shape):
+        """Create the six-way head (Glorot-uniform, with bias)."""
+        self.head.build(feature_shape)
+        self.built = True
+
+    def loss_terms(self, batch, student, teacher):
+        """Supervised and six-way cross-entropy."""
+        logits = student(batch.labeled)
+        (images,) = batch.unlabeled
+        logits_r = self.head(student.features(rotation.six_views(images)))
+        transforms = rotation.six_labels(images.shape[0])
+        return {
+            "supervised": losses.cross_entropy(batch.labels, logits),
+            "rotation": self.rotation_weight * losses.cross_entropy(transforms, logits_r),
+        }

@@ -1,0 +1,18 @@
+"""Supervised learning from the labeled images alone: the baseline, or with all labels the oracle."""
+
+from sesemi import losses
+from sesemi.methods.base import Method, Views
+
+
+class Supervised(Method):
+    """Cross-entropy of the labeled images under the same augmentation and budget as the other methods.
+
+    Expected accuracy: see the tables of README, measured there.
+    """
+
+    views = Views(labeled="weak")
+    terms = ("supervised",)
+
+    def loss_terms(self, batch, student, teacher):
+        """Mean cross-entropy."""
+        return {"supervised": losses.cross_entropy(batch.labels, student(batch.labeled))}

@@ -1,0 +1,97 @@
+"""Global contrast normalization and ZCA whitening as frozen stock Keras layers, so that they are exported too.
+
+Krizhevsky 2009, §3.2; scale 55 and ridge 0.1 as in Tran 2019 (and Goodfellow et al. 2013 before it).
+"""
+
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+_CHUNK = 5000
+# Of the variance, on the 0 … 255 scale: one pixel off by one in a 32 x 32 x 3 image has 3e-4, rounding of a constant
+# image 1e-9, and it must not be blown up to norm 55 (a norm of 1e-10 as the guard, as in 2019, does that in float32).
+_EPSILON = 1e-6
+
+
+class Whitening(NamedTuple):
+    """``z = (x - mean) @ matrix`` on flattened normalized images.
+
+    Args:
+        mean: ``[F]`` float32.
+        matrix: ``[F, F]`` float32, symmetric.
+    """
+
+    mean: np.ndarray
+    matrix: np.ndarray
+
+
+def build(shape: tuple[int, int, int], *, scale: float = 55.0, whiten: bool = False) -> keras.Sequential:
+    """Layers from raw pixels to what the trunk sees.
+
+    GCN of an image is ``scale * (x - mean(x)) / ||x - mean(x)||``, over all its pixels and channels: a
+    LayerNormalization without scale and offset, times ``scale / sqrt(H W C)``.
+
+    Args:
+        shape: height, width and channels.
+        scale: norm of an image after GCN.
+        whiten: adds the ZCA layer; `set_whitening` fills it.
+
+    Returns:
+        A frozen model from ``[B, H, W, C]`` uint8 (or float in 0 … 255) to float32 of the same shape.
+    """
+    features = math.prod(shape)
+    layers = [
+        keras.Input(shape, dtype="uint8"),
+        keras.layers.Rescaling(1.0, dtype="float32", name="to_float"),
+        keras.layers.LayerNormalization(
+            axis=(1, 2, 3), center=False, scale=False, epsilon=_EPSILON, dtype="float32", name="gcn"
+        ),
+        keras.layers.Rescaling(scale / math.sqrt(features), dtype="float32", name="gcn_scale"),
+    ]
+    if whiten:
+        layers += [
+            keras.layers.Flatten(dtype="float32"),
+            keras.layers.Dense(features, kernel_initializer="zeros", dtype="float32", name="zca"),
+            keras.layers.Reshape(shape, dtype="float32"),
+        ]
+    return keras.Sequential(layers, name="preprocess", trainable=False)
+
+
+def set_whitening(preprocess: keras.Sequential, whitening: Whitening) -> None:
+    """Fill the ZCA layer of `build`."""
+    mean, matrix = whitening
+    preprocess.get_layer("zca").set_weights([matrix, -mean @ matrix])
+
+
+def fit_whitening(images: np.ndarray, *, scale: float = 55.0, ridge: float = 0.1) -> Whitening:
+    """Fit ZCA on training images, chunk by chunk; no float copy of them all is made.
+
+    ``matrix = U diag(1 / sqrt(S)) U^T`` with ``U S U^T = cov + ridge * I``, the covariance divided by ``N - 1``.
+
+    Args:
+        images: ``[N, H, W, C]`` uint8.
+        scale: of the GCN before it.
+        ridge: added to the covariance's diagonal, before the decomposition.
+
+    Returns:
+        Mean and matrix.
+
+    Raises:
+        ValueError: fewer than two images.
+    """
+    if len(images) < 2:
+        raise ValueError(f"whitening needs at least two images, got {len(images)}")
+    normalize = build(images.shape[1:], scale=scale)
+    features = math.prod(images.shape[1:])
+    total, products = np.zeros(features), np.zeros((features, features))
+    for start in range(0, len(images), _CHUNK):
+        rows = np.asarray(normalize(images[start : start + _CHUNK])).reshape(-1, features)
+        total += rows.sum(axis=0, dtype=np.float64)
+        products += rows.T @ rows
+    mean = total / len(images)
+    covariance = (products - len(images) * np.outer(mean, mean)) / (len(images) - 1)
+    values, vectors = np.linalg.eigh(covariance + ridge * np.eye(features))
+    matrix = (vectors / np.sqrt(values)) @ vectors.T
+    return Whitening(mean.astype(np.float32), matrix.astype(np.float32))

@@ -1,0 +1,144 @@
+"""What a run leaves when it ends: the exported model, its errors, predictions, pictures and the report."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from sesemi import evaluate, export, inspection, report
+from sesemi.assembly import Materials, augmentation
+from sesemi.checkpoint import write_atomically
+from sesemi.config import Origins
+from sesemi.training import SemiSupervisedModel
+
+FILE = "results.json"
+MODEL = "model.keras"
+BEST_WEIGHTS = "best.weights.h5"
+BEST_MODEL = "model_best_validation.keras"
+_PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "matplotlib")
+
+
+def versions() -> dict[str, str]:
+    """Of sesemi and what it stands on."""
+    from sesemi import __version__
+
+    return {"sesemi": __version__, **{package: metadata.version(package) for package in _PACKAGES}}
+
+
+def finish(
+    materials: Materials,
+    model: SemiSupervisedModel,
+    origins: Origins,
+    measurements: dict[str, float],
+    rows: list[dict[str, float]],
+    best: dict[str, float],
+) -> dict[str, Any]:
+    """Export, evaluate what was exported, and write everything; ``results.json`` comes last.
+
+    Args:
+        materials: of the run.
+        model: after the last step.
+        origins: of the settings.
+        measurements: seconds, images and memory of the training.
+        rows: of ``log.csv``.
+        best: epoch and error of the best epoch by validation, or empty.
+
+    Returns:
+        What ``results.json`` holds. Errors are those of the files on the disk, read back.
+    """
+    config, data, folder = materials.config, materials.data, materials.config.run_dir
+    views = inspection.views_rows(materials, model)
+    exported = _export(model, folder / MODEL)
+    probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
+    matrix = evaluate.confusion(probs, data.test_labels)
+    saved = {"probabilities": probs, "labels": data.test_labels}
+    found: dict[str, Any] = {
+        "method": config.method,
+        "network": config.network,
+        "dataset": config.dataset,
+        "labels": len(materials.split.labeled) + len(materials.split.validation),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "steps": config.total_steps,
+        "test_error": evaluate.error_percent(probs, data.test_labels),
+        "test_error_views": None,
+    }
+    if config.views > 1:
+        averaged = evaluate.multi_view_probabilities(exported, data.test_images, augmentation(config))
+        saved["probabilities_views"] = averaged
+        found["test_error_views"] = evaluate.error_percent(averaged, data.test_labels)
+        found["views"] = 8 if config.flip else 4
+    if best:
+        found["validation_error"] = rows[-1]["validation_error"]
+        found |= _best(materials, model, best)
+    found |= {
+        "train_losses": {k: v for k, v in rows[-1].items() if k in ("loss", *model.trackers)},
+        "class_names": list(data.class_names),
+        "class_errors": evaluate.class_errors_percent(matrix),
+        "confusion_matrix": matrix.tolist(),
+        "seconds": measurements["seconds"],
+        "images_per_second": measurements["timed_images"] / max(measurements["timed_seconds"], 1e-9),
+        "peak_memory_mib": measurements["peak_memory_mib"],
+        "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
+        "split_sha256": materials.split.digest,
+        "versions": versions(),
+    }
+    np.savez_compressed(folder / "predictions.npz", **saved)
+    _pictures(folder, found, rows, views, config, origins)
+    write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def _export(model: SemiSupervisedModel, path: Path) -> keras.Model:
+    export.save(export.build(model.classifier), path)
+    return keras.models.load_model(path)
+
+
+def _best(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
+    folder, data = materials.config.run_dir, materials.data
+    model.classifier.load_weights(folder / BEST_WEIGHTS)
+    exported = _export(model, folder / BEST_MODEL)
+    probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
+    (folder / BEST_WEIGHTS).unlink()
+    return {
+        "best_epoch": best["epoch"],
+        "best_validation_error": best["error"],
+        "test_error_at_best_validation": evaluate.error_percent(probs, data.test_labels),
+    }
+
+
+def _pictures(folder: Path, found: dict[str, Any], rows, views, config, origins: Origins) -> None:
+    pictures = {
+        "Learning curves": ("curves.png", report.learning_curves(rows)),
+        "Confusion matrix": (
+            "confusion.png",
+            report.confusion_matrix(np.array(found["confusion_matrix"]), found["class_names"]),
+        ),
+        "What each branch sees": ("views.png", report.views_grid(views)),
+    }
+    for file, png in pictures.values():
+        (folder / file).write_bytes(png)
+    report.write_html(
+        folder / "report.html",
+        results=found,
+        settings=vars(config),
+        origins=origins,
+        pictures={title: png for title, (_, png) in pictures.items()},
+    )
+
+
+def summary(found: dict[str, Any], folder: Path) -> str:
+    """The last lines that a user sees."""
+    lines = [f"test error {found['test_error']:.2f} % (one view, last epoch)"]
+    if found["test_error_views"] is not None:
+        lines.append(f"test error {found['test_error_views']:.2f} % (mean of {found['views']} views)")
+    if "best_epoch" in found:
+        lines.append(
+            f"test error {found['test_error_at_best_validation']:.2f} % (epoch {found['best_epoch']}, "
+            f"the best by validation)"
+        )
+    lines.append(f"report: {folder / 'report.html'}   classifier: {folder / MODEL}")
+    return "\n".join(lines)

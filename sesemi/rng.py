@@ -1,0 +1,79 @@
+"""Random numbers as a pure function of (seed, step, replica, name): the same eager, in a graph and under XLA.
+
+`keras.random` cannot do this: it keeps its position in a variable that checkpoints leave out, and its floats differ
+under XLA. Here Philox (Salmon et al. 2011) gives the bits and the floats are made of them.
+"""
+
+import collections
+import contextlib
+import contextvars
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+from keras import ops
+
+Shape = Sequence[int] | tf.Tensor
+_dropout_draws: contextvars.ContextVar["Draws | None"] = contextvars.ContextVar("dropout_draws", default=None)
+
+
+class Draws:
+    """Named random draws of one step; the same name gives the same numbers, another name independent ones.
+
+    Args:
+        seed: the run's seed, in ``0 … 2**31 - 1``.
+        step: updates so far, a Python int or a scalar int64 tensor, below ``2**47``.
+        replica: number of the device in a strategy, below ``2**16``; a Python int or a scalar tensor.
+    """
+
+    def __init__(self, seed: int, step: int | tf.Tensor, replica: int | tf.Tensor = 0, _path: str = ""):
+        self._seed, self._path, self._calls = seed, _path, collections.Counter()
+        self._position = tf.cast(step, tf.int64) * 2**16 + tf.cast(replica, tf.int64)
+
+    def at(self, name: str) -> "Draws":
+        """The draws below `name`, as a folder is below another."""
+        child = object.__new__(Draws)
+        child._seed, child._position, child._path = self._seed, self._position, f"{self._path}/{name}"
+        child._calls = collections.Counter()
+        return child
+
+    def next_call(self, name: str) -> "Draws":
+        """`at` a name with the number of calls so far, for a layer that is called several times a step."""
+        self._calls[name] += 1
+        return self.at(f"{name}/{self._calls[name]}")
+
+    def _bits(self, name: str, shape: Shape) -> tf.Tensor:
+        salt = zlib.crc32(f"{self._path}/{name}".encode())
+        key = tf.stack([tf.constant(self._seed * 2**32 + salt, tf.int64), self._position])
+        return tf.random.stateless_uniform(shape, seed=key, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+
+    def uniform(self, name: str, shape: Shape) -> tf.Tensor:
+        """Float32 in [0, 1), multiples of 2**-24."""
+        high = tf.bitcast(tf.bitwise.right_shift(self._bits(name, shape), tf.constant(8, tf.uint32)), tf.int32)
+        return tf.cast(high, tf.float32) * 2.0**-24
+
+    def normal(self, name: str, shape: Shape) -> tf.Tensor:
+        """Float32, mean 0, standard deviation 1, by the inverse of the distribution function; within ±5.3."""
+        high = tf.bitcast(tf.bitwise.right_shift(self._bits(name, shape), tf.constant(9, tf.uint32)), tf.int32)
+        centred = (tf.cast(high, tf.float32) + 0.5) * 2.0**-22 - 1.0
+        return math.sqrt(2.0) * ops.erfinv(centred)
+
+    def integers(self, name: str, shape: Shape, low: int, high: int) -> tf.Tensor:
+        """Int32 in ``low … high``, both included, for ranges far below 2**24."""
+        return low + tf.cast(tf.floor(self.uniform(name, shape) * (high - low + 1)), tf.int32)
+
+
+@contextlib.contextmanager
+def dropout_from(draws: Draws) -> Iterator[None]:
+    """Inside, `training_layers.StepDropout` takes its masks from `draws`."""
+    token = _dropout_draws.set(draws)
+    try:
+        yield
+    finally:
+        _dropout_draws.reset(token)
+
+
+def dropout_draws() -> Draws | None:
+    """What `dropout_from` set, or None outside of it."""
+    return _dropout_draws.get()

@@ -1,0 +1,29 @@
+"""The six transforms of SESEMI's self-supervised task (Tran 2019, §3; Gidaris et al. 2018 have the four rotations)."""
+
+from keras import ops
+
+TRANSFORMS = ("0°", "90°", "180°", "270°", "left-right", "up-down")
+
+
+def six_views(images):
+    """All six transforms of every image.
+
+    Args:
+        images: ``[B, H, H, C]``, square.
+
+    Returns:
+        ``[6 B, H, H, C]``: first all images as they are, then rotated by 90°, 180° and 270° counter-clockwise, then
+        mirrored left-right, then up-down; the order of `six_labels`.
+
+    Raises:
+        ValueError: the images are not square.
+    """
+    if images.shape[1] != images.shape[2]:
+        raise ValueError(f"rotations need square images, got {images.shape[1]} x {images.shape[2]}")
+    rotations = [ops.rot90(images, k, axes=(1, 2)) for k in range(4)]
+    return ops.concatenate([*rotations, ops.flip(images, axis=2), ops.flip(images, axis=1)])
+
+
+def six_labels(batch: int):
+    """The classes 0 to 5 of `six_views` of `batch` images: ``[6 B]`` int32."""
+    return ops.repeat(ops.arange(len(TRANSFORMS), dtype="int32"), batch)

@@ -1,0 +1,102 @@
+"""Which images keep their labels: a function of (labels, count, seed) alone, the same for every method."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from sesemi.config import check_label_count
+from sesemi.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices into the training images, each sorted.
+
+    Args:
+        labeled: images whose labels are used for training.
+        validation: labeled images held out to select an epoch; in no pool.
+        unlabeled: images that the unlabeled branch draws from.
+    """
+
+    labeled: np.ndarray
+    validation: np.ndarray
+    unlabeled: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the three lists, to compare runs by."""
+        return hashlib.sha256(json.dumps(self._lists()).encode()).hexdigest()
+
+    def _lists(self) -> dict[str, list[int]]:
+        return {name: getattr(self, name).tolist() for name in ("labeled", "validation", "unlabeled")}
+
+    def to_json(self) -> str:
+        """The text of ``split.json``; the unlabeled pool is told by its size and is part of the hash."""
+        lists = self._lists()
+        return json.dumps(
+            {
+                "sha256": self.digest,
+                "labeled": lists["labeled"],
+                "validation": lists["validation"],
+                "unlabeled_count": len(self.unlabeled),
+            }
+        )
+
+
+def split(
+    labels: np.ndarray,
+    count: int | str,
+    seed: int,
+    *,
+    classes: int,
+    validation: float = 0.0,
+    exclude_labeled: bool = False,
+) -> Split:
+    """Choose the labeled images, the same number of each class.
+
+    Args:
+        labels: ``[N]`` int, of all training images.
+        count: how many images are labeled, a multiple of the number of classes; N or ``"all"`` for all.
+        seed: of the choice.
+        classes: number of classes; each must occur.
+        validation: fraction of the labeled images of every class to hold out; at least one is held out and one is
+            left.
+        exclude_labeled: leaves the labeled images out of the unlabeled pool.
+
+    Returns:
+        The split. Validation images are in no pool.
+
+    Raises:
+        InputError: the count cannot be split evenly, a class has too few images, or nothing is left.
+    """
+    everything = len(labels) if count == "all" else count
+    check_label_count(everything, classes, len(labels))
+    each = None if everything == len(labels) else everything // classes
+    rng = np.random.default_rng([seed, 0x5E5E])
+    labeled, held_out = [], []
+    for label in range(classes):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        if len(members) < (each or 1):
+            raise InputError(f"--labels {count}: class {label} has only {len(members)} images, {each or 1} are needed")
+        members = members[:each]
+        aside = _held_out(len(members), validation)
+        held_out.append(members[:aside])
+        labeled.append(members[aside:])
+    labeled, held_out = (np.sort(np.concatenate(parts)) for parts in (labeled, held_out))
+    left_out = np.concatenate([held_out, labeled if exclude_labeled else labeled[:0]])
+    unlabeled = np.setdiff1d(np.arange(len(labels)), left_out)
+    if not len(unlabeled):
+        raise InputError(f"--exclude-labeled with --labels {count}: no image is left for the unlabeled pool")
+    return Split(labeled, held_out, unlabeled)
+
+
+def _held_out(members: int, fraction: float) -> int:
+    if not fraction:
+        return 0
+    if members < 2:
+        raise InputError(
+            f"--validation {fraction}: a class with one labeled image has none to spare; use more --labels"
+        )
+    return min(max(round(members * fraction), 1), members - 1)

@@ -1,0 +1,88 @@
+"""Two Keras layers as they are trained; the exported model has the stock ones, with the same weights and answers.
+
+- Keras' BatchNormalization is unfused and goes through float32; `FusedBatchNormalization` is TensorFlow's one
+  kernel. `benchmarks/throughput.py` measures the gain.
+- Keras' Dropout draws from a variable that checkpoints leave out; `StepDropout` draws from (seed, step).
+"""
+
+import keras
+import tensorflow as tf
+
+from sesemi import rng
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` of ``[B, H, W, C]`` by one fused kernel in training; same variables."""
+
+    def call(self, inputs, training=None, mask=None):
+        """As the stock layer; in inference it is the stock layer."""
+        if not (training and self.trainable) or len(inputs.shape) != 4 or mask is not None:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=self.gamma,
+            offset=self.beta,
+            mean=tf.zeros([0]),
+            variance=tf.zeros([0]),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        # The kernel returns the unbiased variance; Keras averages the biased one.
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        variance *= (count - 1.0) / count
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+        return outputs
+
+
+class StepDropout(keras.layers.Dropout):
+    """`keras.layers.Dropout` whose masks are a function of (seed, step, layer, call) inside `rng.dropout_from`.
+
+    Outside of it, it is the stock layer.
+
+    Attributes:
+        salt: tells the dropout layers of one network apart.
+    """
+
+    salt = "head"
+
+    def call(self, inputs, training=False):
+        """As the stock layer."""
+        draws = rng.dropout_draws()
+        if not training or not self.rate or draws is None:
+            return super().call(inputs, training=training)
+        keep = 1.0 - self.rate
+        mask = draws.next_call(self.salt).uniform("mask", tf.shape(inputs)) < keep
+        return tf.where(mask, inputs / keep, tf.zeros_like(inputs))
+
+
+_TRAINED = {
+    keras.layers.BatchNormalization: FusedBatchNormalization,
+    keras.layers.Dropout: StepDropout,
+}
+_STOCK = {trained: stock for stock, trained in _TRAINED.items()}
+
+
+def for_training(model: keras.Model) -> keras.Model:
+    """A copy of a functional model, with the same weights, that trains with the layers of this file."""
+    copy = _swap(model, _TRAINED, dtype=None)
+    for number, layer in enumerate(layer for layer in copy.layers if isinstance(layer, StepDropout)):
+        layer.salt = f"trunk/{number}"
+    return copy
+
+
+def for_export(model: keras.Model) -> keras.Model:
+    """The inverse of `for_training`: stock layers in float32, with the same weights."""
+    return _swap(model, _STOCK, dtype="float32")
+
+
+def _swap(model: keras.Model, classes: dict[type, type], dtype: str | None) -> keras.Model:
+    def clone(layer):
+        config = layer.get_config()
+        if dtype is not None:
+            config["dtype"] = dtype
+        return classes.get(type(layer), type(layer)).from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
