@@ -1,5 +1,8 @@
 """What every loader returns."""
 
+from __future__ import annotations
+
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,3 +46,28 @@ class ImageData:
             raise ValueError(
                 f"training images of {self.train_images.shape[1:]} but test images of {self.test_images.shape[1:]}"
             )
+
+    def at_least(self, side: int) -> ImageData:
+        """The same images, doubled in size until height and width are `side` pixels or more.
+
+        Args:
+            side: smallest height and width that a network accepts.
+        """
+        found = self
+        while min(found.train_images.shape[1:3]) < side:
+            train, test = (_double(images) for images in (found.train_images, found.test_images))
+            note = f"images enlarged to {train.shape[1]} x {train.shape[2]}"
+            found = dataclasses.replace(found, train_images=train, test_images=test, notes=(*found.notes, note))
+        return found
+
+
+def _double(images: np.ndarray) -> np.ndarray:
+    """Bilinear enlargement of uint8 ``[N, H, W, C]`` by two, pixel centres aligned, edges repeated."""
+    images = images.astype(np.float32)
+    for axis in (1, 2):
+        size = images.shape[axis]
+        before = images.take(np.maximum(np.arange(size) - 1, 0), axis)
+        after = images.take(np.minimum(np.arange(size) + 1, size - 1), axis)
+        pairs = np.stack([0.25 * before + 0.75 * images, 0.75 * images + 0.25 * after], axis + 1)
+        images = pairs.reshape(*images.shape[:axis], 2 * size, *images.shape[axis + 1 :])
+    return np.rint(images).astype(np.uint8)

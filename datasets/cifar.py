@@ -25,7 +25,9 @@ def read_batch(data: bytes, source: str, label_key: str, classes: int) -> tuple[
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
         got = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
         raise ValueError(f"{source}: 'data' must be uint8 [N, 3072], got {got}")
-    if not isinstance(labels, list | np.ndarray) or len(labels) != len(rows) or not len(rows):
+    if not len(rows):
+        raise ValueError(f"{source}: there is no image in it")
+    if not isinstance(labels, list | np.ndarray) or len(labels) != len(rows):
         raise ValueError(f"{source}: {len(rows)} images need as many '{label_key}', got {_describe(labels)}")
     if not all(isinstance(label, int | np.integer) and 0 <= label < classes for label in labels):
         raise ValueError(f"{source}: '{label_key}' must be whole numbers from 0 to {classes - 1}")

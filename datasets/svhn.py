@@ -62,7 +62,8 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         struct.error,
         zlib.error,
     ) as error:
-        raise ValueError(f"{path}: not a readable MATLAB file ({error}); get {_URL}{path.name} again") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: not a readable MATLAB file ({reason}); get {_URL}{path.name} again") from error
     images, labels = content.get("X"), content.get("y")
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[:3] != (32, 32, 3):
         raise ValueError(f"{path}: 'X' must be uint8 [32, 32, 3, N], got {_describe(images)}")

@@ -9,6 +9,7 @@ import io
 import math
 import pickle
 import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -72,13 +73,16 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 _ADMITTED: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Dtype}
 _ADMITTED["_codecs", "encode"] = _latin1
+# How Python 3 writes empty bytes for Python 2.
+_ADMITTED["__builtin__", "bytes"] = _ADMITTED["builtins", "bytes"] = lambda: b""
 for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = lambda *_: _Array()
     _ADMITTED[f"{_core}.multiarray", "scalar"] = _scalar
     _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _frombuffer
 
 
-class _Unpickler(pickle.Unpickler):
+# The pure Python reader: the one in C allocates as much memory as a few bytes of a file ask it to.
+class _Unpickler(pickle._Unpickler):
     def find_class(self, module, name):
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
@@ -103,15 +107,18 @@ def loads(data: bytes, source: str) -> dict[str, Any]:
     # The reader of a damaged pickle may fail in any of these ways.
     except (
         pickle.UnpicklingError,
+        struct.error,
         EOFError,
         ArithmeticError,
+        AssertionError,
         AttributeError,
         LookupError,
         MemoryError,
         TypeError,
         ValueError,
     ) as error:
-        raise ValueError(f"{source}: not a readable data file ({error}); get the official one again") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{source}: not a readable data file ({reason}); get the official one again") from error
     if not isinstance(document, dict):
         raise ValueError(f"{source}: a dictionary is needed, got {type(document).__name__}")
     return {

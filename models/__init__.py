@@ -12,6 +12,11 @@ NETWORKS = {
 }
 
 
+def smallest_side(name: str) -> int:
+    """The fewest pixels a side that a network accepts."""
+    return _network(name).SMALLEST
+
+
 def build(name: str, input_shape: tuple[int, int, int], dropout: float = 0.0) -> keras.Model:
     """Build a trunk.
 
@@ -26,12 +31,16 @@ def build(name: str, input_shape: tuple[int, int, int], dropout: float = 0.0) ->
     Raises:
         ValueError: unknown name, images smaller than the network can halve, or a dropout that it has no place for.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"no network {name!r}; choose from {', '.join(NETWORKS)}")
-    network = importlib.import_module(NETWORKS[name])
+    network = _network(name)
     if min(input_shape[:2]) < network.SMALLEST:
         raise ValueError(
             f"--network {name}: images of at least {network.SMALLEST} pixels a side are needed, "
             f"got {input_shape[0]} x {input_shape[1]}"
         )
     return network.trunk(input_shape, dropout)
+
+
+def _network(name: str):
+    if name not in NETWORKS:
+        raise ValueError(f"no network {name!r}; choose from {', '.join(NETWORKS)}")
+    return importlib.import_module(NETWORKS[name])

@@ -57,7 +57,7 @@ def gather(config: RunConfig) -> Materials:
         InputError: the data are missing or damaged, or do not fit the configuration.
     """
     try:
-        data = datasets.load(config.dataset, config.data_dir)
+        data = datasets.load(config.dataset, config.data_dir).at_least(models.smallest_side(config.network))
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     split = splits.split(

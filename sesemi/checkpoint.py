@@ -99,7 +99,7 @@ class Checkpoints:
 
 def _refuse_non_finite(model: keras.Model, step: int) -> None:
     for variable in model.weights:
-        if variable.dtype.startswith(("float", "bfloat")) and not np.isfinite(np.asarray(variable)).all():
+        if variable.dtype.startswith(("float", "bfloat")) and not np.isfinite(variable.numpy()).all():
             raise CheckpointError(f"{variable.path} is not finite after step {step}; no checkpoint was written")
 
 

@@ -39,6 +39,10 @@ class Classifier(keras.Model):
         """The trunk's averaged feature map, ``[B, F]``, of preprocessed images."""
         return self.pool(self.trunk(prepared, training=training))
 
+    def classify(self, features, training: bool = False):
+        """Class logits ``[B, C]`` of the trunk's features."""
+        return self.head(self.dropout(features, training=training))
+
     def call(self, prepared, training: bool = False):
         """Class logits ``[B, C]`` of preprocessed images ``[B, H, W, C]``, in the compute dtype."""
-        return self.head(self.dropout(self.features(prepared, training=training), training=training))
+        return self.classify(self.features(prepared, training=training), training=training)

@@ -79,6 +79,11 @@ def _add_training(group) -> None:
     )
     group.add_argument("--labeled-batch-size", type=int, help="labeled images a step (default: 6 x batch size)")
     group.add_argument("--learning-rate", type=float, help="of the first step (default: 0.05)")
+    group.add_argument(
+        "--joint-forward",
+        action=argparse.BooleanOptionalAction,
+        help="labeled and self-supervised images in one call of the trunk (default: only for digits)",
+    )
     group.add_argument("--precision", choices=config_module.CHOICES["precision"])
     group.add_argument("--jit", choices=config_module.CHOICES["jit"], help="XLA (auto: on with a GPU)")
     group.add_argument(

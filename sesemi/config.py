@@ -68,6 +68,8 @@ class RunConfig:
         l2: adds ``l2 * sum(w**2)`` over conv and dense kernels (Keras convention: twice PyTorch's
             weight decay).
         rotation_weight: multiplies the self-supervised loss.
+        joint_forward: whether labeled and self-supervised images go through the trunk in one call, normalized
+            together, instead of one after the other.
         dropout: rate before the class head, in [0, 1).
         trunk_dropout: rate inside the trunk, in [0, 1).
         shift: largest shift in pixels along each axis.
@@ -103,6 +105,7 @@ class RunConfig:
     momentum: float
     l2: float
     rotation_weight: float
+    joint_forward: bool
     dropout: float
     trunk_dropout: float
     shift: int

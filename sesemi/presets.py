@@ -37,7 +37,7 @@ class DatasetFacts:
 
 
 DATASETS = {
-    "digits": DatasetFacts(classes=10, train=1000, labels=50, flip=False, zca=False, epochs=30, source=OURS),
+    "digits": DatasetFacts(classes=10, train=1000, labels=50, flip=False, zca=False, epochs=20, source=OURS),
     "cifar10": DatasetFacts(classes=10, train=50_000, labels=4000, flip=True, zca=True, epochs=50, source=PAPER),
     "cifar100": DatasetFacts(classes=100, train=50_000, labels=10_000, flip=True, zca=True, epochs=50, source=PAPER),
     "svhn": DatasetFacts(classes=10, train=73_257, labels=1000, flip=False, zca=False, epochs=30, source=PAPER),
@@ -86,6 +86,9 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         "momentum": (0.9, PAPER),
         "l2": (5e-4, PAPER),
         "rotation_weight": (1.0, PAPER),
+        # With 50 labels and a thousand updates BatchNorm's averages of upright and of rotated digits differ too much
+        # to be mixed; README has the measurement.
+        "joint_forward": (False, PAPER) if dataset != "digits" else (True, OURS),
         "dropout": (0.5 if strong_dropout else 0.2, PAPER),
         "trunk_dropout": (0.5 if dataset == "svhn" and network == "convnet" else 0.0, PAPER),
         "shift": (2, PAPER) if dataset != "digits" else (1, OURS),

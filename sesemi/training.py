@@ -1,5 +1,7 @@
 """`SemiSupervisedModel`: the custom ``train_step``, with the one GradientTape of training."""
 
+import itertools
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -22,11 +24,22 @@ class Network:
 
     def __call__(self, images):
         """Class logits ``[B, C]``; one trunk call, moving BatchNorm's averages."""
-        return self._classifier(images, training=True)
+        return self.logits(self.features(images))
 
-    def features(self, images):
-        """The trunk's averaged features ``[B, F]``; one trunk call, moving BatchNorm's averages."""
-        return self._classifier.features(images, training=True)
+    def features(self, *batches):
+        """The trunk's averaged features ``[B, F]``; one trunk call, moving BatchNorm's averages.
+
+        Several batches go through it together, normalized together, and a tuple comes back.
+        """
+        if len(batches) == 1:
+            return self._classifier.features(batches[0], training=True)
+        ends = list(itertools.accumulate(batch.shape[0] for batch in batches))
+        together = self._classifier.features(ops.concatenate(batches), training=True)
+        return tuple(ops.split(together, ends[:-1]))
+
+    def logits(self, features):
+        """Class logits ``[B, C]`` of features."""
+        return self._classifier.classify(features, training=True)
 
 
 class SemiSupervisedModel(keras.Model):

@@ -77,6 +77,17 @@ def test_weight_zero_is_the_supervised_step_to_the_bit(name, small):
     assert any((a != b).any() for a, b in zip(weights(other), weights(zero), strict=True))
 
 
+def test_joint_forward_normalizes_both_batches_together(small):
+    model = small.model("sesemi", joint_forward=True, trunk_dropout=0.0)
+    batch = model.pixels(next(iter(small.batches())))
+    views = model.views(batch, rng.Draws(0, 0))
+    network = training.Network(model.classifier)
+    joint = network.features(views.labeled, views.unlabeled[0])
+    both = network.features(np.concatenate([views.labeled, views.unlabeled[0]]))
+    np.testing.assert_allclose(np.concatenate(joint), both, rtol=1e-4, atol=1e-4)
+    assert np.abs(joint[0] - network.features(views.labeled)).max() > 1e-2
+
+
 @pytest.mark.parametrize("name", METHOD_NAMES)
 def test_labels_of_unlabeled_images_are_never_read(name, small):
     poisoned = np.where(np.isin(np.arange(40), small.labeled), small.labels, 2 - small.labels)

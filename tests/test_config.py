@@ -1,0 +1,128 @@
+import dataclasses
+import json
+
+import pytest
+
+from sesemi import config, presets
+from sesemi.errors import InputError
+
+
+def resolve(**given):
+    return config.resolve(given)
+
+
+def test_no_flags_run_the_digits_demo():
+    found, origins = resolve()
+    assert (found.dataset, found.network, found.method, found.labels) == ("digits", "mini", "sesemi", 50)
+    assert origins["labels"].startswith("default")
+
+
+def test_the_command_of_2019_has_the_settings_of_2019():
+    found, origins = resolve(network="wrn", dataset="cifar10", labels=4000, gpu="0")
+    assert (found.epochs, found.batch_size, found.labeled_batch_size) == (50, 16, 96)
+    assert (found.learning_rate, found.learning_rate_power, found.momentum, found.l2) == (0.05, 0.5, 0.9, 5e-4)
+    assert (found.dropout, found.trunk_dropout, found.zca, found.flip, found.shift) == (0.2, 0.0, True, True, 2)
+    assert origins["learning_rate"].startswith("paper")
+    assert origins["labels"] == "user"
+
+
+@pytest.mark.parametrize(
+    ("method", "network", "dropout", "trunk_dropout"),
+    [
+        ("sesemi", "convnet", 0.5, 0.5),
+        ("sesemi", "wrn", 0.5, 0.0),
+        ("sesemi", "nin", 0.2, 0.0),
+        ("asl", "wrn", 0.2, 0.0),
+        ("asl", "convnet", 0.5, 0.5),
+    ],
+)
+def test_dropout_on_svhn(method, network, dropout, trunk_dropout):
+    found, _ = resolve(method=method, network=network, dataset="svhn")
+    assert (found.dropout, found.trunk_dropout) == (dropout, trunk_dropout)
+    assert (found.flip, found.zca) == (False, False)
+    assert found.epochs == (300 if method == "asl" else 30)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"dataset": "cifar10", "labels": 4001}, ["4001", "10 classes", "4000 or 4010"]),
+        ({"dataset": "cifar10", "labels": 0}, ["--labels 0", "at least one image a class"]),
+        ({"dataset": "cifar10", "labels": -10}, ["-10"]),
+        ({"dataset": "cifar10", "labels": 60_000}, ["only 50000", "use 50000 or all"]),
+        ({"dataset": "svhn", "labels": 73_255}, ["use 73250 or all"]),
+        ({"labels": "many"}, ["--labels many", "all"]),
+        ({"dataset": "mnist"}, ["--dataset mnist", "digits"]),
+        ({"network": "resnet"}, ["--network resnet", "convnet"]),
+        ({"learning_rate": 0.0}, ["--learning-rate 0.0"]),
+        ({"learning_rate": float("nan")}, ["--learning-rate nan"]),
+        ({"learning_rate": float("inf")}, ["--learning-rate inf"]),
+        ({"epochs": 0}, ["--epochs 0"]),
+        ({"batch_size": -1}, ["--batch-size -1"]),
+        ({"seed": -1}, ["--seed -1"]),
+        ({"seed": 2**31}, ["--seed"]),
+        ({"validation": 1.0}, ["--validation 1.0"]),
+        ({"views": 3}, ["--views 3"]),
+        ({"name": "../elsewhere"}, ["--name"]),
+        ({"name": ".."}, ["--name"]),
+        ({"gpu": "0,1"}, ["--gpu 0,1", "one"]),
+        ({"epochs": 1.5}, ["--epochs 1.5", "int"]),
+        ({"epochs": True}, ["--epochs True"]),
+        ({"colour": 1}, ["colour", "unknown setting"]),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(given, words):
+    with pytest.raises(InputError) as error:
+        resolve(**given)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("labels", ["all", 50_000, 73_257])
+def test_all_labels_are_accepted(labels):
+    dataset = "svhn" if labels == 73_257 else "cifar10"
+    assert resolve(dataset=dataset, labels=labels)[0].labels == labels
+
+
+def test_json_round_trip_is_the_identity():
+    found, origins = resolve(dataset="svhn", network="nin", seed=7, learning_rate=0.1, precision="bfloat16")
+    again, again_origins = config.from_json(config.to_json(found, origins))
+    assert (again, again_origins) == (found, origins)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"settings": {}, "origins": {}}', '{"settings": 3, "origins": {}}'])
+def test_foreign_json_is_refused(text):
+    with pytest.raises(InputError, match=r"config\.json"):
+        config.from_json(text)
+
+
+def test_a_config_file_repeats_its_run_and_flags_win(tmp_path):
+    found, origins = resolve(dataset="svhn", network="nin", seed=7, gpu="cpu", name="a")
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json(found, origins))
+    again, _ = config.resolve({**config.read_settings(path), "seed": 8})
+    assert again.identity() == {**found.identity(), "seed": 8}
+    assert again.name != "a"
+    with pytest.raises(InputError, match="--config"):
+        config.read_settings(tmp_path / "none.json")
+
+
+def test_the_same_command_has_the_same_name_and_another_one_another():
+    names = [resolve(**given)[0].name for given in ({}, {"seed": 0}, {"seed": 1}, {"epochs": 3}, {"epochs": 4})]
+    assert names[0] == names[1] == "digits-50-mini-sesemi-seed0"
+    assert len(set(names[1:])) == 4
+    assert resolve(gpu="cpu", quiet=True, output="x")[0].name == names[0]
+
+
+def test_every_field_is_documented_and_has_an_origin():
+    fields = [field.name for field in dataclasses.fields(config.RunConfig)]
+    assert all(f"        {name}: " in config.RunConfig.__doc__ for name in fields)
+    assert set(resolve()[1]) == set(fields)
+
+
+def test_every_preset_is_valid():
+    for method in presets.METHODS:
+        for dataset in presets.DATASETS:
+            for network in presets.NETWORKS:
+                found, origins = resolve(method=method, dataset=dataset, network=network)
+                assert json.loads(config.to_json(found, origins))["settings"]["dataset"] == dataset

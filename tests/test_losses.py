@@ -1,0 +1,76 @@
+import keras
+import numpy as np
+import pytest
+
+from sesemi import losses, rng, training
+
+
+def plain_cross_entropy(labels, logits):
+    logits = logits.astype(np.float64)
+    log_probs = logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))
+    log_probs -= logits.max(1, keepdims=True)
+    return -log_probs[np.arange(len(labels)), labels].mean()
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0], [5.0, -5.0, 0.0], [0.1, 0.2, 0.3]],
+        [[0.0, 0.0, 0.0]] * 4,
+        [[80.0, -80.0, 0.0]] * 4,
+    ],
+)
+def test_cross_entropy_is_the_mean_over_the_batch(logits):
+    labels, logits = np.array([0, 1, 2, 1]), np.array(logits, np.float32)
+    np.testing.assert_allclose(losses.cross_entropy(labels, logits), plain_cross_entropy(labels, logits), rtol=1e-5)
+
+
+def test_cross_entropy_of_one_image():
+    found = losses.cross_entropy(np.array([1]), np.array([[0.0, np.log(3.0)]], np.float32))
+    np.testing.assert_allclose(found, -np.log(0.75), rtol=1e-6)
+
+
+def test_sum_of_squares_has_no_half():
+    assert float(losses.sum_of_squares([np.array([1.0, 2.0]), np.array([[3.0]])])) == 14.0
+    assert float(losses.sum_of_squares([])) == 0.0
+
+
+def test_l2_covers_conv_and_dense_kernels_and_nothing_else(small):
+    model = small.model("sesemi")
+    names = [variable.path for variable in model.kernels]
+    # Six convolutions of mini, the class head and the six-way head.
+    assert len(names) == 8
+    assert all(name.endswith("/kernel") for name in names)
+    assert not any("preprocess" in name for name in names)
+
+
+def test_a_step_minimizes_the_sum_of_terms_and_l2_by_nesterov_sgd(small):
+    """One update against the gradient of the losses written out, and Nesterov's rule in numpy."""
+    import tensorflow as tf
+
+    model, twin = small.model("sesemi", run_eagerly=True), small.model("sesemi")
+    batch = twin.pixels(next(iter(small.batches())))
+    draws = rng.Draws(5, batch["step"])
+    views = twin.views(batch, draws)
+    kernels = [v for v in twin.trainable_variables if v.name == "kernel"]
+    with tf.GradientTape() as tape, rng.dropout_from(draws.at("dropout")):
+        terms = twin.method.loss_terms(views, training.Network(twin.classifier), None)
+        loss = terms["supervised"] + terms["rotation"] + 5e-4 * sum(tf.reduce_sum(k.value**2) for k in kernels)
+    before = [v.numpy() for v in twin.trainable_variables]
+    gradients = tape.gradient(loss, [v.value for v in twin.trainable_variables])
+    small.fit(model, stop=1)
+    for w, g, after in zip(before, gradients, model.trainable_variables, strict=True):
+        velocity = -0.05 * g.numpy()
+        np.testing.assert_allclose(after.numpy(), w + 0.9 * velocity - 0.05 * g.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_learning_rate_is_polynomial_in_the_step():
+    from sesemi import assembly, config
+
+    resolved, _ = config.resolve({"epochs": 5, "steps_per_epoch": 20})
+    optimizer = assembly.optimizer(resolved)
+    optimizer.build([keras.Variable(np.zeros(1))])
+    for step in (0, 1, 37, 99, 100, 120):
+        optimizer.iterations.assign(step)
+        expected = 0.05 * (1 - min(step, 100) / 100) ** 0.5
+        np.testing.assert_allclose(float(optimizer.learning_rate), expected, rtol=1e-5, atol=1e-9)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from sesemi import pipeline
+
+LABELED, UNLABELED = np.array([3, 5, 8, 11, 2]), np.arange(100, 137)
+
+
+def batches(start=0, stop=40, seed=0):
+    stream = pipeline.index_batches(
+        LABELED, UNLABELED, labeled_batch_size=12, batch_size=8, seed=seed, start=start, stop=stop
+    )
+    return list(stream.as_numpy_iterator())
+
+
+def test_every_epoch_is_an_exact_permutation_of_each_pool():
+    found = batches()
+    for name, pool in (("labeled", LABELED), ("unlabeled", UNLABELED)):
+        sequence = np.concatenate([batch[name] for batch in found])
+        epochs = sequence[: len(sequence) // len(pool) * len(pool)].reshape(-1, len(pool))
+        assert len(epochs) >= 8
+        assert (np.sort(epochs, axis=1) == np.sort(pool)).all()
+        assert len({tuple(epoch) for epoch in epochs}) >= 8
+
+
+def test_a_stream_may_start_anywhere():
+    whole, rest = batches(), batches(start=23)
+    assert [batch["step"] for batch in rest] == list(range(23, 40))
+    for a, b in zip(whole[23:], rest, strict=True):
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_order_depends_on_the_seed():
+    assert any((a["unlabeled"] != b["unlabeled"]).any() for a, b in zip(batches(), batches(seed=1), strict=True))
+
+
+def test_every_image_comes_as_often_at_every_place():
+    """No position of the shuffled order prefers an image, even in a pool as small as ten."""
+    stream = pipeline.index_batches(
+        np.arange(10), np.arange(10), labeled_batch_size=10, batch_size=10, seed=0, stop=3000
+    )
+    orders = np.stack([batch["labeled"] for batch in stream.as_numpy_iterator()])
+    counts = np.stack([np.bincount(orders[:, place], minlength=10) for place in range(10)])
+    assert np.abs(counts / 300 - 1).max() < 0.3
+
+
+def test_pixels_are_gathered_and_unlabeled_images_have_no_label(rng):
+    images = rng.integers(0, 256, (6, 4, 4, 3)).astype(np.uint8)
+    labels = pipeline.visible_labels(np.array([0, 1, 2, 0, 1, 2]), np.array([1, 4]))
+    assert labels.tolist() == [-1, 1, -1, -1, 1, -1]
+    pixels = pipeline.DevicePixels(images, labels)
+    batch = pixels({"step": 9, "labeled": np.array([4, 1]), "unlabeled": np.array([0, 5, 5])})
+    assert set(batch) == {"step", "labeled", "labels", "unlabeled"}
+    np.testing.assert_array_equal(batch["labeled"], images[[4, 1]])
+    np.testing.assert_array_equal(batch["labels"], [1, 1])
+    np.testing.assert_array_equal(batch["unlabeled"], images[[0, 5, 5]])
+
+
+def test_pixels_must_be_bytes():
+    with pytest.raises(ValueError, match="float32"):
+        pipeline.DevicePixels(np.zeros((2, 4, 4, 1), np.float32), np.zeros(2, int))

@@ -1,0 +1,273 @@
+"""The scripts as a user types them: run, stop, kill, resume, refuse; and what a run leaves."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = str(ROOT / "train_evaluate_sesemi.py")
+SHORT = ["--gpu", "cpu", "--labels", "20", "--epochs", "2", "--steps-per-epoch", "4", "--batch-size", "4"]
+
+
+def environment():
+    return {k: v for k, v in os.environ.items() if k not in ("CUDA_VISIBLE_DEVICES", "KERAS_BACKEND")}
+
+
+def command(*arguments, timeout=200, **kwargs):
+    kwargs = {"cwd": ROOT, "env": environment()} | kwargs
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=timeout, check=False, **kwargs
+    )
+
+
+def script(*arguments, **kwargs):
+    return command(SCRIPT, *map(str, arguments), **kwargs)
+
+
+def assert_one_line(done, *words):
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One short run with everything switched on."""
+    output = tmp_path_factory.mktemp("runs")
+    done = script(*SHORT, "--output", output, "--name", "a", "--labels", "50", "--validation", "0.2")
+    assert done.returncode == 0, done.stderr
+    return output / "a", done
+
+
+def test_help_needs_no_tensorflow():
+    done = command("-X", "importtime", SCRIPT, "--help")
+    assert done.returncode == 0
+    assert "--network {convnet,wrn,nin,mini}" in done.stdout
+    for package in ("tensorflow", "keras", "numpy"):
+        assert f" {package}\n" not in done.stderr
+
+
+def test_a_run_leaves_what_it_should_and_nothing_else(finished):
+    folder, done = finished
+    assert done.stderr == ""
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".lock", "config.json", "confusion.png", "curves.png", "environment.json", "log.csv", "model.keras",
+        "model_best_validation.keras", "predictions.npz", "report.html", "results.json", "split.json", "views.png",
+    ]  # fmt: skip
+    assert str(folder / "report.html") in done.stdout
+    for picture in ("confusion", "curves", "views"):
+        assert (folder / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_say_what_the_issue_asks_for(finished):
+    folder, done = finished
+    results = json.loads((folder / "results.json").read_text())
+    wanted = (
+        "method network dataset labels seed steps test_error test_error_views validation_error class_errors "
+        "confusion_matrix seconds images_per_second peak_memory_mib versions best_epoch test_error_at_best_validation"
+    )
+    assert set(wanted.split()) <= set(results)
+    assert (results["method"], results["labels"], results["steps"], results["views"]) == ("sesemi", 50, 8, 4)
+    assert np.sum(results["confusion_matrix"]) == 797
+    assert f"test error {results['test_error']:.2f} %" in done.stdout
+    predictions = np.load(folder / "predictions.npz")
+    wrong = predictions["probabilities"].argmax(1) != predictions["labels"]
+    assert results["test_error"] == pytest.approx(100 * wrong.mean())
+
+
+def test_log_has_a_row_an_epoch(finished):
+    with open(finished[0] / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert set(rows[0]) == {
+        "epoch", "learning_rate", "loss", "supervised", "rotation", "l2", "test_error", "validation_error"
+    }  # fmt: skip
+    assert float(rows[1]["learning_rate"]) == 0.0
+
+
+def test_split_is_stored_with_its_hash(finished):
+    split = json.loads((finished[0] / "split.json").read_text())
+    assert len(split["labeled"]) == 40
+    assert len(split["validation"]) == 10
+    assert split["sha256"] == json.loads((finished[0] / "results.json").read_text())["split_sha256"]
+
+
+def test_report_opens_offline_and_shows_settings_and_numbers(finished):
+    text = (finished[0] / "report.html").read_text()
+    assert text.count("data:image/png;base64,") == 3
+    assert "http" not in text
+    for words in ("test error", "learning_rate", "paper: Tran 2019", "confusion"):
+        assert words in text
+
+
+def test_the_model_loads_in_plain_keras_and_has_the_reported_error(finished, tmp_path):
+    """In a process that knows nothing of sesemi, with an empty folder as its own."""
+    data = tmp_path / "test.npz"
+    import datasets
+
+    digits = datasets.load("digits")
+    np.savez(data, images=digits.test_images, labels=digits.test_labels)
+    code = (
+        "import keras, numpy as np, sys\n"
+        f"data = np.load({str(data)!r})\n"
+        f"model = keras.models.load_model({str(finished[0] / 'model.keras')!r})\n"
+        "probs = model.predict(data['images'], verbose=0)\n"
+        "assert data['images'].dtype == np.uint8 and abs(probs.sum(1) - 1).max() < 1e-5\n"
+        "assert not any(name.split('.')[0] in ('sesemi', 'models', 'datasets') for name in sys.modules)\n"
+        "print(100 * np.mean(probs.argmax(1) != data['labels']))"
+    )
+    done = command("-c", code, cwd=tmp_path, env=environment() | {"KERAS_BACKEND": "tensorflow"})
+    assert done.returncode == 0, done.stderr
+    results = json.loads((finished[0] / "results.json").read_text())
+    assert float(done.stdout) == pytest.approx(results["test_error"])
+
+
+def test_a_finished_run_is_not_overwritten(finished):
+    folder, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"}
+    done = script("--config", folder / "config.json", "--gpu", "cpu", "--output", folder.parent, "--name", "a")
+    assert done.returncode == 0, done.stderr
+    assert "is finished already" in done.stdout
+    assert "--seed" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"} == before
+
+
+def test_another_run_in_the_same_folder_is_refused(finished):
+    done = script(*SHORT, "--output", finished[0].parent, "--name", "a", "--seed", "3")
+    assert_one_line(done, "holds another run", "seed is 0 there and 3 here", "--name")
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_line(process, words):
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(process.stderr.read())
+
+
+@pytest.mark.slow
+def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
+    """SIGTERM within an epoch, then kill -9 on the way, then to the end; against a run that nobody disturbed."""
+    job = ["--gpu", "cpu", "--epochs", "3", "--steps-per-epoch", "100", "--batch-size", "4", "--output", tmp_path]
+    whole = script(*job, "--name", "whole")
+    assert whole.returncode == 0, whole.stderr
+    folder = tmp_path / "broken"
+
+    first = start(*job, "--name", "broken")
+    wait_for_line(first, "sesemi on digits")
+    wait_for_line(first, "epoch 1/3")
+    time.sleep(0.3)
+    first.send_signal(signal.SIGTERM)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 128 + signal.SIGTERM, err
+    assert "the same command continues" in out
+    (kept,) = (folder / "checkpoints").iterdir()
+    step = int(kept.name.removeprefix("step-"))
+    assert 100 < step < 300
+    assert step % 100, "the signal should have come within an epoch"
+    assert not (folder / "results.json").exists()
+
+    second = start(*job, "--name", "broken")
+    wait_for_line(second, f"continuing {folder} from step {step} of 300")
+    busy = script(*job, "--name", "broken")
+    assert_one_line(busy, "in use by another process")
+    second.kill()
+    second.communicate()
+    third = script(*job, "--name", "broken")
+    assert third.returncode == 0, third.stderr
+    assert f"from step {step} of 300" in third.stdout
+
+    import keras
+
+    models = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("whole", "broken")]
+    for a, b in zip(models[0].weights, models[1].weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert (tmp_path / "whole" / "log.csv").read_text() == (folder / "log.csv").read_text()
+    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "broken")]
+    for name in ("test_error", "test_error_views", "confusion_matrix", "train_losses"):
+        assert results[0][name] == results[1][name]
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_full_disk_stops_the_run_clearly(tmp_path):
+    """A limit on the size of files makes the checkpoint fail as a full disk does."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    done = script(*SHORT, "--output", tmp_path, "--name", "a", preexec_fn=limit)
+    assert done.returncode == 3, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "could not be written" in done.stderr
+    assert not (tmp_path / "a" / "results.json").exists()
+    again = script(*SHORT, "--output", tmp_path, "--name", "a")
+    assert again.returncode == 0, again.stderr
+
+
+def test_divergence_stops_the_run_and_names_the_term(tmp_path):
+    done = script(*SHORT, "--learning-rate", "1e5", "--output", tmp_path, "--name", "a", "--steps-per-epoch", "40")
+    assert done.returncode == 3, done.stderr
+    assert "the loss term '" in done.stderr
+    assert "at step " in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert_one_line(script("--dataset", "cifar10", "--labels", "4001"), "4001", "4000 or 4010")
+    assert_one_line(script("--network", "resnet"), "resnet")
+    missing = script("--dataset", "cifar10", "--data-dir", tmp_path / "none", "--output", tmp_path / "runs")
+    assert_one_line(missing, "none", "https://")
+    assert not list((tmp_path / "runs").glob("*/config.json"))
+    assert_one_line(script(*SHORT, "--output", tmp_path / "file"), "cannot be written to")
+
+
+def test_gpu_that_is_not_there_is_said_in_one_line_and_dry_run_writes_nothing(tmp_path):
+    job = SHORT[2:]
+    done = script(*job, "--gpu", "0", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        assert sum("running on the CPU" in line for line in lines) == 1
+    assert any(line.startswith("learning_rate ") and "paper: Tran 2019" in line for line in lines)
+    assert any(line.startswith("epochs ") and line.rstrip().endswith("user") for line in lines)
+    assert any("images/s" in line for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+def test_preview_writes_a_picture_and_stops(tmp_path):
+    done = script(*SHORT, "--preview", "--output", tmp_path, "--name", "a")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a" / "preview.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".lock", "preview.png"]
+
+
+def test_quiet_prints_the_result_only(tmp_path):
+    done = script(*SHORT, "--quiet", "--method", "supervised", "--views", "1", "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("test error ")
+    assert len(done.stdout.splitlines()) == 2

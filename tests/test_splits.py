@@ -1,0 +1,74 @@
+import json
+
+import numpy as np
+import pytest
+
+from sesemi import splits
+from sesemi.errors import InputError
+
+
+@pytest.fixture
+def labels():
+    return np.random.default_rng(0).permutation(np.repeat(np.arange(5), [40, 50, 60, 70, 80]))
+
+
+def test_split_is_balanced_and_a_function_of_labels_count_and_seed(labels):
+    first, again, other = (splits.split(labels, 50, seed, classes=5) for seed in (1, 1, 2))
+    assert np.bincount(labels[first.labeled]).tolist() == [10] * 5
+    assert first.digest == again.digest != other.digest
+    assert (np.diff(first.labeled) > 0).all()
+    np.testing.assert_array_equal(first.unlabeled, np.arange(300))
+
+
+def test_split_does_not_depend_on_the_global_random_state(labels):
+    np.random.seed(0)
+    first = splits.split(labels, 50, 1, classes=5)
+    np.random.seed(1)
+    assert splits.split(labels, 50, 1, classes=5).digest == first.digest
+
+
+@pytest.mark.parametrize("count", ["all", 300])
+def test_all_labels_keep_every_image_even_unbalanced(labels, count):
+    np.testing.assert_array_equal(splits.split(labels, count, 0, classes=5).labeled, np.arange(300))
+
+
+def test_exclude_labeled(labels):
+    found = splits.split(labels, 50, 1, classes=5, exclude_labeled=True)
+    assert not set(found.labeled) & set(found.unlabeled)
+    assert len(found.unlabeled) == 250
+
+
+def test_validation_is_held_out_of_both_pools(labels):
+    whole = splits.split(labels, 50, 1, classes=5)
+    found = splits.split(labels, 50, 1, classes=5, validation=0.2)
+    assert np.bincount(labels[found.validation]).tolist() == [2] * 5
+    assert not set(found.validation) & (set(found.labeled) | set(found.unlabeled))
+    assert sorted([*found.validation, *found.labeled]) == whole.labeled.tolist()
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "words"),
+    [
+        (51, {}, "use 50 or 55"),
+        (0, {}, "at least one image a class"),
+        (305, {}, "only 300 training images"),
+        (250, {}, "class 0 has only 40 images, 50 are needed"),
+        (5, {"validation": 0.5}, "has none to spare"),
+        ("all", {"exclude_labeled": True}, "no image is left"),
+    ],
+)
+def test_impossible_splits_are_refused(labels, count, options, words):
+    with pytest.raises(InputError, match=words):
+        splits.split(labels, count, 0, classes=5, **options)
+
+
+def test_a_missing_class_is_refused_and_not_dropped(labels):
+    with pytest.raises(InputError, match="class 5 has only 0 images"):
+        splits.split(labels, 60, 0, classes=6)
+
+
+def test_json_holds_the_indices_and_the_hash(labels):
+    found = splits.split(labels, 50, 1, classes=5)
+    text = json.loads(found.to_json())
+    assert text["labeled"] == found.labeled.tolist()
+    assert text["sha256"] == found.digest

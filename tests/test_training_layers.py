@@ -1,0 +1,82 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import models
+from sesemi import rng as random
+from sesemi import training_layers
+
+
+def pair(dtype="float32"):
+    layers = [cls(dtype=dtype) for cls in (keras.layers.BatchNormalization, training_layers.FusedBatchNormalization)]
+    for layer in layers:
+        layer.build((None, 5, 6, 4))
+        layer.gamma.assign([1.0, 2.0, 0.5, -1.0])
+        layer.beta.assign([0.0, 1.0, -1.0, 0.3])
+    return layers
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("mixed_bfloat16", 5e-2)])
+def test_fused_batch_norm_trains_as_the_stock_layer(rng, dtype, tolerance, jit):
+    x = (3 * rng.normal(size=(3, 5, 6, 4)) + 2).astype(np.float32)
+    weight = rng.normal(size=(3, 5, 6, 4)).astype(np.float32)
+    found = []
+    for layer in pair(dtype):
+
+        @tf.function(jit_compile=jit)
+        def step(x, layer=layer):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x, training=True)
+                loss = tf.reduce_sum(tf.cast(y, tf.float32) * weight)
+            return y, *tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+
+        outputs = [np.asarray(tf.cast(v, tf.float32)) for v in step(tf.constant(x))]
+        found.append([*outputs, layer.moving_mean.numpy(), layer.moving_variance.numpy()])
+    for stock, fused in zip(*found, strict=True):
+        np.testing.assert_allclose(fused, stock, rtol=tolerance, atol=tolerance * 20)
+    np.testing.assert_allclose(found[0][-1], found[1][-1], rtol=1e-4)
+
+
+def test_fused_batch_norm_in_inference_is_the_stock_layer(rng):
+    x = rng.normal(size=(3, 5, 6, 4)).astype(np.float32)
+    stock, fused = pair()
+    np.testing.assert_array_equal(stock(x, training=False), fused(x, training=False))
+
+
+@pytest.mark.parametrize("name", models.NETWORKS)
+def test_swapping_keeps_weights_and_answers(name, rng):
+    trunk = models.build(name, (16, 16, 3), 0.3)
+    trained = training_layers.for_training(trunk)
+    back = training_layers.for_export(trained)
+    kinds = {type(layer) for layer in trained.layers}
+    assert keras.layers.BatchNormalization not in kinds
+    assert keras.layers.Dropout not in kinds
+    assert all(type(layer).__module__.startswith("keras.") for layer in back.layers)
+    x = rng.normal(size=(2, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_allclose(trained(x, training=False), trunk(x, training=False), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(back(x), trunk(x))
+
+
+def test_dropout_is_a_function_of_step_and_call():
+    layer, x = training_layers.StepDropout(0.4), np.ones((200, 50), np.float32)
+
+    def masks(step):
+        with random.dropout_from(random.Draws(1, step)):
+            return [np.asarray(layer(x, training=True)) for _ in range(2)]
+
+    first, again, other = masks(3), masks(3), masks(4)
+    np.testing.assert_array_equal(first, again)
+    assert (first[0] != first[1]).any()
+    assert (first[0] != other[0]).any()
+    assert abs((first[0] == 0).mean() - 0.4) < 0.02
+    np.testing.assert_allclose(first[0][first[0] != 0], 1 / 0.6, rtol=1e-6)
+    np.testing.assert_array_equal(layer(x, training=False), x)
+
+
+def test_dropout_layers_of_a_trunk_differ():
+    trained = training_layers.for_training(models.build("mini", (8, 8, 1), 0.5))
+    salts = [layer.salt for layer in trained.layers if isinstance(layer, training_layers.StepDropout)]
+    assert len(salts) == len(set(salts)) == 2
