@@ -15,6 +15,16 @@ import keras
 
 from sesemi.checkpoint import Checkpoints, write_atomically
 
+_STEPS_BEFORE_ESTIMATE = 5
+
+
+def human_time(seconds: float) -> str:
+    """A duration to read."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
 
 class NonFiniteLossError(RuntimeError):
     """A loss term became NaN or infinite."""
@@ -153,6 +163,8 @@ class Progress(keras.callbacks.Callback):
             self._timed += 1
             self._seconds += now - self._began
         inside = self._step - self._epoch * self._steps
+        if self._show and self._timed == _STEPS_BEFORE_ESTIMATE:
+            self._estimate()
         if self._bar is not None and inside < self._steps:
             self._bar.update(inside, self._values(logs))
         elif self._show and self._bar is None and now - self._printed > self._every_s:
@@ -177,6 +189,13 @@ class Progress(keras.callbacks.Callback):
         values = [*logs.items(), ("learning_rate", float(self.model.optimizer.learning_rate))]
         images, seconds = self.timed
         return [*values, ("images/s", round(images / seconds))] if images else values
+
+    def _estimate(self) -> None:
+        images, seconds = self.timed
+        left = self._epochs * self._steps - self._step
+        end = "\n" if self._bar is not None else ""
+        to_go = human_time(left * seconds / self._timed)
+        print(f"{end}about {to_go} to go at {images / seconds:.0f} images/s, without evaluation", flush=True)
 
     @staticmethod
     def _line(where: str, values: list[tuple[str, float]]) -> None:

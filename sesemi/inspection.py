@@ -1,13 +1,14 @@
 """Look before training: the plan, every value with its origin, a time estimate, and what each branch sees."""
 
+import importlib.util
 import resource
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from sesemi import assembly, report, rng, rotation
+from sesemi.callbacks import human_time
 from sesemi.checkpoint import lock
 from sesemi.config import Origins, RunConfig
 from sesemi.errors import InputError
@@ -71,14 +72,6 @@ def peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def human_time(seconds: float) -> str:
-    """A duration to read."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
 def preview(config: RunConfig) -> str:
     """Write the picture of what each branch sees into the run folder.
 
@@ -109,16 +102,11 @@ def views_rows(materials: assembly.Materials, model: SemiSupervisedModel) -> lis
     return rows
 
 
-def tensorboard_callback(folder: Path):
-    """Keras' TensorBoard callback.
+def require_tensorboard() -> None:
+    """Refuse ``--tensorboard`` where TensorFlow cannot write its files.
 
     Raises:
-        InputError: the package is not installed.
+        InputError: the package is not installed; TensorFlow no longer brings it along.
     """
-    import keras
-
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        raise InputError("--tensorboard: the package is not installed; pip install tensorboard") from None
-    return keras.callbacks.TensorBoard(str(folder), write_graph=False)
+    if importlib.util.find_spec("tensorboard") is None:
+        raise InputError("--tensorboard: the package is not installed; pip install tensorboard")

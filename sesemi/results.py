@@ -89,6 +89,7 @@ def finish(
     np.savez_compressed(folder / "predictions.npz", **saved)
     _pictures(folder, found, rows, views, config, origins)
     write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
+    (folder / BEST_WEIGHTS).unlink(missing_ok=True)
     return found
 
 
@@ -102,7 +103,6 @@ def _best(materials: Materials, model: SemiSupervisedModel, best: dict[str, floa
     model.classifier.load_weights(folder / BEST_WEIGHTS)
     exported = _export(model, folder / BEST_MODEL)
     probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
-    (folder / BEST_WEIGHTS).unlink()
     return {
         "best_epoch": best["epoch"],
         "best_validation_error": best["error"],

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from sesemi import assembly, callbacks, checkpoint, evaluate, inspection, results
 from sesemi import config as config_module
 from sesemi.config import Origins, RunConfig
@@ -80,6 +82,8 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
         checkpoint.CheckpointError: the disk is full.
     """
     folder = config.run_dir
+    if config.tensorboard:
+        inspection.require_tensorboard()
     with checkpoint.lock(folder):
         _refuse_other_run(folder, config)
         if (folder / results.FILE).exists():
@@ -97,7 +101,10 @@ def _refuse_other_run(folder: Path, config: RunConfig) -> None:
     path = folder / "config.json"
     if not path.exists():
         return
-    there, _ = config_module.from_json(path.read_text())
+    try:
+        there, _ = config_module.from_json(path.read_text())
+    except InputError as error:
+        raise InputError(f"{path}: {error}; give another --name, or remove the folder") from error
     old, new = there.identity(), config.identity()
     if config.steps_per_epoch is None:
         new["steps_per_epoch"] = old["steps_per_epoch"]
@@ -215,7 +222,7 @@ class _Session:
             callbacks.EpochEvaluation(errors),
         ]
         if config.tensorboard:
-            found.append(inspection.tensorboard_callback(config.run_dir / "tensorboard"))
+            found.append(keras.callbacks.TensorBoard(config.run_dir / "tensorboard", write_graph=False))
         if len(split.validation):
             found.append(callbacks.KeepBest(config.run_dir / results.BEST_WEIGHTS, self.best))
         return [*found, self.history, self.progress, self.saver]

@@ -6,6 +6,11 @@ from sesemi import pipeline
 LABELED, UNLABELED = np.array([3, 5, 8, 11, 2]), np.arange(100, 137)
 
 
+@pytest.fixture(params=[1000, 0], ids=["sorted", "cipher"], autouse=True)
+def _both_ways(request, monkeypatch):
+    monkeypatch.setattr(pipeline, "_SMALL_POOL", request.param)
+
+
 def batches(start=0, stop=40, seed=0):
     stream = pipeline.index_batches(
         LABELED, UNLABELED, labeled_batch_size=12, batch_size=8, seed=seed, start=start, stop=stop
@@ -35,14 +40,15 @@ def test_order_depends_on_the_seed():
     assert any((a["unlabeled"] != b["unlabeled"]).any() for a, b in zip(batches(), batches(seed=1), strict=True))
 
 
-def test_every_image_comes_as_often_at_every_place():
-    """No position of the shuffled order prefers an image, even in a pool as small as ten."""
+def test_every_image_comes_as_often_at_every_place_of_a_small_pool(monkeypatch):
+    monkeypatch.setattr(pipeline, "_SMALL_POOL", 1000)
     stream = pipeline.index_batches(
-        np.arange(10), np.arange(10), labeled_batch_size=10, batch_size=10, seed=0, stop=3000
+        np.arange(10), np.arange(10), labeled_batch_size=10, batch_size=10, seed=0, stop=2000
     )
     orders = np.stack([batch["labeled"] for batch in stream.as_numpy_iterator()])
     counts = np.stack([np.bincount(orders[:, place], minlength=10) for place in range(10)])
-    assert np.abs(counts / 300 - 1).max() < 0.3
+    # 81 degrees of freedom: 4.5 standard deviations of chi-square above its mean.
+    assert ((counts - 200) ** 2 / 200).sum() < 81 + 4.5 * np.sqrt(2 * 81)
 
 
 def test_pixels_are_gathered_and_unlabeled_images_have_no_label(rng):

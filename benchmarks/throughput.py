@@ -1,0 +1,126 @@
+"""Images/s of the bare training step and of the whole ``fit``: ``python benchmarks/throughput.py --network wrn``.
+
+Three things take turns in one process, so that a machine whose speed drifts does not favour one of them: the bare
+compiled step (one batch of indices again and again), the same network with Keras' stock BatchNormalization, and
+``model.fit`` with tf.data and the callbacks of a run. CIFAR-10's shapes, random pixels. Quote the median of the ratios.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from sesemi import cli, config, presets, quiet
+
+
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", choices=presets.NETWORKS, default="wrn")
+    parser.add_argument("--method", choices=presets.METHODS, default="sesemi")
+    parser.add_argument("--precision", choices=config.CHOICES["precision"], default="float32")
+    parser.add_argument("--jit", choices=config.CHOICES["jit"], default="auto")
+    parser.add_argument("--gpu", default="0")
+    parser.add_argument("--steps", type=int, default=6, help="of each in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Time and print."""
+    args = arguments()
+    cli.select_device(args.gpu)
+    quiet.load_tensorflow()
+    materials = random_materials(args)
+    timed = {
+        "bare step": bare_step(materials, args.steps),
+        "bare step, stock BatchNormalization": stock(lambda: bare_step(materials, args.steps)),
+        "fit": whole_fit(materials, args.steps),
+    }
+    for run in timed.values():
+        run()  # traces and compiles
+    rates = {name: [] for name in timed}
+    for _ in range(args.rounds):
+        for name, run in timed.items():
+            began = time.perf_counter()
+            run()
+            rates[name].append(materials.images_per_step * args.steps / (time.perf_counter() - began))
+    print(f"{args.network}, {args.method}, {args.precision}, jit {args.jit}: images/s, median of {args.rounds} rounds")
+    for name, values in rates.items():
+        print(f"  {name:<36} {statistics.median(values):9.1f}   ({min(values):.1f} to {max(values):.1f})")
+    for above, below in (("bare step", "bare step, stock BatchNormalization"), ("fit", "bare step")):
+        ratios = [a / b for a, b in zip(rates[above], rates[below], strict=True)]
+        print(f"  {above} / {below}: {statistics.median(ratios):.3f}")
+
+
+def random_materials(args):
+    """What `assembly.gather` would give for CIFAR-10, of random pixels."""
+    import numpy as np
+
+    import datasets
+    from sesemi import assembly, splits
+
+    rng = np.random.default_rng(0)
+    train, test = (rng.integers(0, 256, (n, 32, 32, 3), np.uint8) for n in (50_000, 100))
+    labels = (np.arange(50_000) % 10).astype(np.int32)
+    data = datasets.ImageData(train, labels, test, labels[:100], tuple("0123456789"))
+    given = {name: getattr(args, name) for name in ("network", "method", "precision", "jit", "gpu")}
+    resolved, _ = config.resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
+    return assembly.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "")
+
+
+def bare_step(materials, steps: int):
+    """The compiled step alone, on one batch."""
+    import tensorflow as tf
+
+    from sesemi import assembly
+
+    model = assembly.build_model(materials, fit_whitening=False)
+    jit = {"auto": bool(tf.config.list_physical_devices("GPU")), "on": True, "off": False}[materials.config.jit]
+    step = tf.function(model.train_step, jit_compile=jit)
+    batch = next(iter(assembly.batches(materials, 0, 1)))
+
+    def run():
+        for _ in range(steps):
+            logs = step(batch)
+        float(logs["loss"])
+
+    return run
+
+
+def stock(build):
+    """Build with Keras' own BatchNormalization in place of the fused one."""
+    import keras
+
+    from sesemi import training_layers
+
+    fused = training_layers._TRAINED.pop(keras.layers.BatchNormalization)
+    try:
+        return build()
+    finally:
+        training_layers._TRAINED[keras.layers.BatchNormalization] = fused
+
+
+def whole_fit(materials, steps: int):
+    """``fit`` with tf.data and the callbacks of every step."""
+    from sesemi import assembly, callbacks
+
+    model = assembly.build_model(materials, fit_whitening=False)
+    batches = assembly.batches(materials, 0, 10**9)
+    timing = {"steps_per_epoch": 10**9, "first_step": 0}
+    saver = callbacks.SaveAndStop(None, dict, every_s=float("inf"), **timing)
+    saver.on_epoch_end = lambda *_, **__: None  # the short epochs below end nothing
+    progress = callbacks.Progress(epochs=1, images_per_step=materials.images_per_step, show=False, **timing)
+    guard = callbacks.StopOnNonFiniteLoss(lambda: saver.step)
+
+    def run():
+        model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[guard, progress, saver])
+
+    return run
+
+
+if __name__ == "__main__":
+    main()
