@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi import cli, config, presets, quiet
+from sesemi import checks, cli, config, presets, quiet
 
 
 def arguments() -> argparse.Namespace:
@@ -21,8 +21,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=presets.NETWORKS, default="wrn")
     parser.add_argument("--method", choices=presets.METHODS, default="sesemi")
-    parser.add_argument("--precision", choices=config.CHOICES["precision"], default="float32")
-    parser.add_argument("--jit", choices=config.CHOICES["jit"], default="auto")
+    parser.add_argument("--precision", choices=checks.CHOICES["precision"], default="float32")
+    parser.add_argument("--jit", choices=checks.CHOICES["jit"], default="auto")
     parser.add_argument("--gpu", default="0")
     parser.add_argument("--steps", type=int, default=6, help="of each in a round")
     parser.add_argument("--rounds", type=int, default=5)
@@ -106,18 +106,18 @@ def stock(build):
 
 def whole_fit(materials, steps: int):
     """``fit`` with tf.data and the callbacks of every step."""
-    from sesemi import assembly, callbacks
+    from sesemi import assembly, callbacks, progress
 
     model = assembly.build_model(materials, fit_whitening=False)
     batches = assembly.batches(materials, 0, 10**9)
     timing = {"steps_per_epoch": 10**9, "first_step": 0}
     saver = callbacks.SaveAndStop(None, dict, every_s=float("inf"), **timing)
     saver.on_epoch_end = lambda *_, **__: None  # the short epochs below end nothing
-    progress = callbacks.Progress(epochs=1, images_per_step=materials.images_per_step, show=False, **timing)
+    shown = progress.Progress(epochs=1, images_per_step=materials.images_per_step, show=False, **timing)
     guard = callbacks.StopOnNonFiniteLoss(lambda: saver.step)
 
     def run():
-        model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[guard, progress, saver])
+        model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[guard, shown, saver])
 
     return run
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sesemi import config as config_module
 from sesemi import presets
+from sesemi.checks import CHOICES
 from sesemi.errors import InputError
 
 EXIT_BAD_INPUT = 2
@@ -84,8 +85,8 @@ def _add_training(group) -> None:
         action=argparse.BooleanOptionalAction,
         help="labeled and self-supervised images in one call of the trunk (default: only for digits)",
     )
-    group.add_argument("--precision", choices=config_module.CHOICES["precision"])
-    group.add_argument("--jit", choices=config_module.CHOICES["jit"], help="XLA (auto: on with a GPU)")
+    group.add_argument("--precision", choices=CHOICES["precision"])
+    group.add_argument("--jit", choices=CHOICES["jit"], help="XLA (auto: on with a GPU)")
     group.add_argument(
         "--config",
         metavar="FILE",
@@ -109,7 +110,7 @@ def _add_data(group) -> None:
     group.add_argument(
         "--views",
         type=int,
-        choices=config_module.CHOICES["views"],
+        choices=CHOICES["views"],
         help="8 adds the error of the average over eight views at the end (default: 8)",
     )
 

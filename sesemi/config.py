@@ -6,43 +6,13 @@ Standard library only, so that bad arguments are refused before TensorFlow is lo
 import dataclasses
 import hashlib
 import json
-import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sesemi import presets
+from sesemi import checks, presets
 from sesemi.errors import InputError
 
-CHOICES = {
-    "method": presets.METHODS,
-    "network": presets.NETWORKS,
-    "dataset": tuple(presets.DATASETS),
-    "precision": ("float32", "bfloat16"),
-    "jit": ("auto", "on", "off"),
-    "views": (1, 8),
-}
-# name -> (smallest, largest, whether the bounds themselves are allowed)
-_RANGES = {
-    "seed": (0, 2**31 - 1, True),
-    "epochs": (1, 10**6, True),
-    "steps_per_epoch": (1, 10**8, True),
-    "batch_size": (1, 10**5, True),
-    "labeled_batch_size": (1, 10**6, True),
-    "learning_rate": (0.0, 1e6, False),
-    "learning_rate_power": (0.0, 100.0, True),
-    "momentum": (0.0, 1.0, True),
-    "l2": (0.0, 1e6, True),
-    "rotation_weight": (0.0, 1e6, True),
-    "dropout": (0.0, 0.99, True),
-    "trunk_dropout": (0.0, 0.99, True),
-    "shift": (0, 8, True),
-    "noise": (0.0, 1e6, True),
-    "gcn_scale": (0.0, 1e6, False),
-    "zca_ridge": (0.0, 1e6, False),
-    "validation": (0.0, 0.9, True),
-}
 # Where and how a run is shown; the numbers that come out do not depend on these.
 PLACEMENT = ("data_dir", "output", "name", "gpu", "tensorboard", "quiet")
 
@@ -127,7 +97,7 @@ class RunConfig:
     quiet: bool
 
     def __post_init__(self):
-        _check(self)
+        checks.check(self)
 
     @property
     def run_dir(self) -> Path:
@@ -173,7 +143,7 @@ def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
     # With no flags at all the demo runs, and its small images need no more than the small trunk.
     values["network"] = values["network"] or ("mini" if values["dataset"] == "digits" else "wrn")
     for name in ("method", "network", "dataset"):
-        _check_choice(name, values[name])
+        checks.check_choice(name, values[name])
     origins = {name: "user" if given.get(name) is not None else "default" for name in values}
     preset = presets.settings(values["method"], values["dataset"], values["network"])
     for name, setting in preset.items():
@@ -247,80 +217,3 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     except InputError as error:
         raise InputError(f"--config {path}: {error}") from error
     return config.identity()
-
-
-def _check(config: RunConfig) -> None:
-    for name in CHOICES:
-        _check_choice(name, getattr(config, name))
-    for field in dataclasses.fields(config):
-        _check_type(field.name, getattr(config, field.name), field.type)
-    for name in _RANGES:
-        _check_range(name, getattr(config, name))
-    _check_labels(config)
-    if not re.fullmatch(r"[\w.+=@-]+", config.name) or config.name in (".", ".."):
-        raise InputError(f"--name {config.name!r}: a folder name of letters, digits and . _ + = @ - is needed")
-    if "," in config.gpu:
-        raise InputError(f"--gpu {config.gpu}: several GPUs are not supported yet; give one, such as --gpu 0")
-    if not config.gpu.strip():
-        raise InputError("--gpu '': give a GPU's number, such as --gpu 0, or --gpu cpu")
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _check_choice(name: str, value: Any) -> None:
-    if value not in CHOICES[name]:
-        raise InputError(f"{_flag(name)} {value}: choose from {', '.join(map(str, CHOICES[name]))}")
-
-
-def _check_type(name: str, value: Any, expected: Any) -> None:
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        wanted = getattr(expected, "__name__", str(expected))
-        raise InputError(f"{_flag(name)} {value!r}: of type {wanted} is needed, got {type(value).__name__}")
-
-
-def _check_range(name: str, value: Any) -> None:
-    if value is None:
-        return
-    low, high, closed = _RANGES[name]
-    inside = low <= value <= high if closed else low < value <= high
-    if not inside or not math.isfinite(value):
-        least = f"from {low}" if closed else f"above {low}"
-        raise InputError(f"{_flag(name)} {value}: must lie {least} to {high}")
-
-
-def _check_labels(config: RunConfig) -> None:
-    facts = presets.DATASETS[config.dataset]
-    if isinstance(config.labels, str):
-        if config.labels != "all":
-            raise InputError(f"--labels {config.labels}: give a number of images, or all")
-        return
-    check_label_count(config.labels, facts.classes, facts.train)
-
-
-def check_label_count(count: int, classes: int, images: int) -> None:
-    """Refuse a number of labeled images that cannot be split evenly over the classes.
-
-    Args:
-        count: labeled images asked for; the number of all images is always accepted.
-        classes: number of classes.
-        images: number of training images.
-
-    Raises:
-        InputError: with the nearest counts that work.
-    """
-    if count == images:
-        return
-    most = images // classes * classes
-    if count < classes:
-        raise InputError(f"--labels {count}: at least one image a class is needed; use {classes} or more")
-    if count > images:
-        raise InputError(f"--labels {count}: there are only {images} training images; use {most} or all")
-    if count % classes:
-        below = count - count % classes
-        above = below + classes
-        hint = f"{below} or {above}" if above <= most else f"{below} or all"
-        raise InputError(f"--labels {count}: not a multiple of {classes} classes; use {hint}")

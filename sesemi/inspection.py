@@ -8,10 +8,10 @@ import time
 import numpy as np
 
 from sesemi import assembly, report, rng, rotation
-from sesemi.callbacks import human_time
 from sesemi.checkpoint import lock
 from sesemi.config import Origins, RunConfig
 from sesemi.errors import InputError
+from sesemi.progress import human_time
 from sesemi.training import SemiSupervisedModel
 
 _TIMED_STEPS, _TIMED_S = 20, 5.0

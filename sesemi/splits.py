@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sesemi.config import check_label_count
+from sesemi.checks import check_label_count
 from sesemi.errors import InputError
 
 

@@ -89,8 +89,8 @@ class SemiSupervisedModel(keras.Model):
         """The running means of the loss and of its terms, then what ``compile`` was given."""
         # Keras keeps a tracker of its own named "loss", which a custom step does not feed, and asks the compiled
         # metrics for results before `test_step` has built them.
-        ours = [m for m in super().metrics if m.name != "loss" or m is self.loss_tracker]
-        return [m for m in ours if getattr(m, "built", True)]
+        others = [m for m in super().metrics if m.name != "loss" and getattr(m, "built", True)]
+        return [self.loss_tracker, *others]
 
     def call(self, images, training: bool = False):
         """Class probabilities ``[B, C]`` float32 of raw images ``[B, H, W, C]`` in 0 … 255."""

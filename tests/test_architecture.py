@@ -12,10 +12,11 @@ FLOORS = [
     {"sesemi.__main__"},
     {"sesemi.cli"},
     {"sesemi.runner"},
+    {"sesemi.session"},
     {"sesemi.results"},
     {"sesemi.inspection"},
     {"sesemi.assembly"},
-    {"sesemi.callbacks", "sesemi.export"},
+    {"sesemi.callbacks", "sesemi.export", "sesemi.progress"},
     {"sesemi.training"},
     {"sesemi.methods"},
     {"sesemi.methods.asl"},
@@ -25,6 +26,7 @@ FLOORS = [
     {"sesemi.pipeline"},
     {"sesemi.rng", "sesemi.losses", "sesemi.rotation", "sesemi.preprocess", "sesemi.quiet"},
     {"sesemi.config"},
+    {"sesemi.checks"},
     {"sesemi.presets", "sesemi.errors"},
     {"sesemi"},
 ]
@@ -34,7 +36,7 @@ MAY_IMPORT_TENSORFLOW = {
     "sesemi.rng", "sesemi.pipeline", "sesemi.training_layers", "sesemi.training", "sesemi.evaluate", "sesemi.quiet",
     "sesemi.assembly", "sesemi.runner",
 }  # fmt: skip
-STANDARD_LIBRARY_ONLY = {"sesemi", "sesemi.cli", "sesemi.config", "sesemi.presets", "sesemi.errors"}
+STANDARD_LIBRARY_ONLY = {"sesemi", "sesemi.cli", "sesemi.config", "sesemi.checks", "sesemi.presets", "sesemi.errors"}
 
 
 def module_name(path):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from sesemi import callbacks, checkpoint
+from sesemi import callbacks, checkpoint, progress
 from sesemi.errors import InputError
 
 
@@ -179,12 +179,12 @@ def test_metrics_of_an_interrupted_epoch_are_given_back_once(small):
 
 def test_progress_without_a_terminal_prints_named_values(small, capsys):
     model = small.model("sesemi")
-    progress = callbacks.Progress(epochs=2, steps_per_epoch=3, images_per_step=30, first_step=0)
-    small.fit(model, callbacks=[progress])
+    shown = progress.Progress(epochs=2, steps_per_epoch=3, images_per_step=30, first_step=0)
+    small.fit(model, callbacks=[shown])
     (line,) = capsys.readouterr().out.strip().splitlines()
     assert line.startswith("epoch 1/2")
     for name in ("loss", "supervised", "rotation", "l2", "learning_rate", "images/s"):
         assert f" {name} " in line
-    images, seconds = progress.timed
+    images, seconds = shown.timed
     assert images == 60
     assert seconds > 0

@@ -1,0 +1,98 @@
+"""What a user sees while a run goes on."""
+
+import sys
+import time
+
+import keras
+
+_STEPS_BEFORE_ESTIMATE = 5
+
+
+def human_time(seconds: float) -> str:
+    """A duration to read."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+class Progress(keras.callbacks.Callback):
+    """On a terminal a bar with named losses, learning rate and images/s; otherwise a line now and then.
+
+    Args:
+        epochs: of the whole run.
+        steps_per_epoch: updates an epoch.
+        images_per_step: views through the network each step.
+        first_step: updates before this process.
+        every_s: seconds between lines where there is no terminal.
+        show: False prints nothing.
+    """
+
+    def __init__(self, *, epochs, steps_per_epoch, images_per_step, first_step, every_s=30.0, show=True):
+        super().__init__()
+        self._epochs, self._steps, self._images = epochs, steps_per_epoch, images_per_step
+        self._show, self._every_s = show, every_s
+        self._first = self._step = first_step
+        self._timed, self._seconds = 0, 0.0
+        self._bar, self._epoch, self._began, self._printed = None, 0, 0.0, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start a bar."""
+        self._epoch = epoch
+        if self._show and sys.stdout.isatty():
+            print(f"epoch {epoch + 1}/{self._epochs}")
+            # The means are ours already: the bar must not average them again.
+            names = ["loss", *self.model.trackers, "learning_rate", "images/s"]
+            self._bar = keras.utils.Progbar(self._steps, verbose=1, stateful_metrics=names)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Show where it stands."""
+        now = time.perf_counter()
+        self._step += 1
+        if self._step > self._first + 1:
+            self._timed += 1
+            self._seconds += now - self._began
+        inside = self._step - self._epoch * self._steps
+        if self._show and self._timed == _STEPS_BEFORE_ESTIMATE:
+            self._estimate()
+        if self._bar is not None and inside < self._steps:
+            self._bar.update(inside, self._values(logs))
+        elif self._show and self._bar is None and now - self._printed > self._every_s:
+            if self._printed:
+                self._line(f"epoch {self._epoch + 1}/{self._epochs} step {inside}/{self._steps}", self._values(logs))
+            self._printed = now
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Show the epoch's means and errors."""
+        if self._bar is not None:
+            self._bar.stateful_metrics |= set(logs)
+            self._bar.update(self._steps, self._values(logs), finalize=True)
+        elif self._show:
+            self._line(f"epoch {epoch + 1}/{self._epochs}", self._values(logs))
+            self._printed = time.perf_counter()
+
+    @property
+    def timed(self) -> tuple[int, float]:
+        """Images and seconds of the steps of this process but the first, which traces and compiles."""
+        return self._timed * self._images, self._seconds
+
+    def _values(self, logs: dict[str, float]) -> list[tuple[str, float]]:
+        values = [("loss", logs["loss"]), *((name, value) for name, value in logs.items() if name != "loss")]
+        values.append(("learning_rate", float(self.model.optimizer.learning_rate)))
+        images, seconds = self.timed
+        return [*values, ("images/s", round(images / seconds))] if images else values
+
+    def _estimate(self) -> None:
+        images, seconds = self.timed
+        left = self._epochs * self._steps - self._step
+        end = "\n" if self._bar is not None else ""
+        to_go = human_time(left * seconds / self._timed)
+        print(f"{end}about {to_go} to go at {images / seconds:.0f} images/s, without evaluation", flush=True)
+
+    @staticmethod
+    def _line(where: str, values: list[tuple[str, float]]) -> None:
+        print(where, *(f"{name} {value:.4g}" for name, value in values), sep="  ", flush=True)
