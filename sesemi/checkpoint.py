@@ -54,9 +54,10 @@ class Checkpoints:
         except (OSError, RuntimeError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             last = self.latest()
+            reason = " ".join(str(error).split())
             kept = f"the last one ({last.name}) is whole" if last else "there is none yet"
             raise CheckpointError(
-                f"the checkpoint of step {step} could not be written to {self.folder} ({error}); {kept}"
+                f"the checkpoint of step {step} could not be written to {self.folder} ({reason}); {kept}"
             ) from error
         for other in self._all():
             if other != target:

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sesemi import checkpoint
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = str(ROOT / "train_evaluate_sesemi.py")
 SHORT = ["--gpu", "cpu", "--labels", "20", "--epochs", "2", "--steps-per-epoch", "4", "--batch-size", "4"]
@@ -106,7 +108,7 @@ def test_report_opens_offline_and_shows_settings_and_numbers(finished):
     text = (finished[0] / "report.html").read_text()
     assert text.count("data:image/png;base64,") == 3
     assert "http" not in text
-    for words in ("test error", "learning_rate", "paper: Tran 2019", "confusion"):
+    for words in ("test error", "learning_rate", "paper: Tran 2019", "Confusion matrix"):
         assert words in text
 
 
@@ -189,10 +191,12 @@ def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
 
     second = start(*job, "--name", "broken")
     wait_for_line(second, f"continuing {folder} from step {step} of 300")
-    busy = script(*job, "--name", "broken")
-    assert_one_line(busy, "in use by another process")
+    time.sleep(1)
     second.kill()
     second.communicate()
+    assert second.returncode == -signal.SIGKILL
+    with checkpoint.lock(folder):
+        assert_one_line(script(*job, "--name", "broken"), "in use by another process")
     third = script(*job, "--name", "broken")
     assert third.returncode == 0, third.stderr
     assert f"from step {step} of 300" in third.stdout
