@@ -14,7 +14,7 @@ import numpy as np
 
 from sesemi.errors import InputError
 
-_WEIGHTS, _STATE, _PREFIX = "model.weights.h5", "state.json", "step-"
+_WEIGHTS, _STATE, _PREFIX, _LOCK = "model.weights.h5", "state.json", "step-", ".lock"
 
 
 class CheckpointError(RuntimeError):
@@ -125,12 +125,14 @@ def write_atomically(path: Path, text: str) -> None:
 def lock(folder: Path) -> Iterator[None]:
     """Hold a run folder, which is created if need be; the system releases it however the process ends.
 
+    A folder in which nothing was written is removed again.
+
     Raises:
         InputError: another process holds it, or it cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / ".lock", "w")  # noqa: SIM115
+        handle = open(folder / _LOCK, "w")  # noqa: SIM115
     except OSError as error:
         raise InputError(f"--output: {folder} cannot be written to ({error.strerror}); give another folder") from error
     with handle:
@@ -138,4 +140,8 @@ def lock(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{folder} is in use by another process; wait for it, or give another --name") from None
-        yield
+        try:
+            yield
+        finally:
+            if [path.name for path in folder.iterdir()] == [_LOCK]:
+                shutil.rmtree(folder)

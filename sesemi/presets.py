@@ -37,11 +37,17 @@ class DatasetFacts:
 
 
 DATASETS = {
-    "digits": DatasetFacts(classes=10, train=1000, labels=50, flip=False, zca=False, epochs=20, source=OURS),
+    "digits": DatasetFacts(classes=10, train=1000, labels=50, flip=False, zca=False, epochs=30, source=OURS),
     "cifar10": DatasetFacts(classes=10, train=50_000, labels=4000, flip=True, zca=True, epochs=50, source=PAPER),
     "cifar100": DatasetFacts(classes=100, train=50_000, labels=10_000, flip=True, zca=True, epochs=50, source=PAPER),
     "svhn": DatasetFacts(classes=10, train=73_257, labels=1000, flip=False, zca=False, epochs=30, source=PAPER),
 }
+
+
+# Where two thousand updates are all there is, BatchNorm's averages lag behind weights that still move and those of
+# upright and of rotated digits cannot be mixed: the rate falls to nothing in a straight line, and both batches share one
+# trunk call (README has the measurement).
+_DIGITS = {"learning_rate_power": 1.0, "joint_forward": True}
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,14 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         "momentum": (0.9, PAPER),
         "l2": (5e-4, PAPER),
         "rotation_weight": (1.0, PAPER),
-        # With 50 labels and a thousand updates BatchNorm's averages of upright and of rotated digits differ too much
-        # to be mixed; README has the measurement.
-        "joint_forward": (False, PAPER) if dataset != "digits" else (True, OURS),
+        "joint_forward": (False, PAPER),
         "dropout": (0.5 if strong_dropout else 0.2, PAPER),
         "trunk_dropout": (0.5 if dataset == "svhn" and network == "convnet" else 0.0, PAPER),
-        "shift": (2, PAPER) if dataset != "digits" else (1, OURS),
-        "flip": (facts.flip, PAPER if dataset != "digits" else OURS),
+        "shift": (2, PAPER),
+        "flip": (facts.flip, PAPER),
         "noise": (0.15, PAPER),
         "gcn_scale": (55.0, PAPER),
-        "zca": (facts.zca, PAPER if dataset != "digits" else OURS),
+        "zca": (facts.zca, PAPER),
         "zca_ridge": (0.1, PAPER),
         "exclude_labeled": (False, PAPER),
         "validation": (0.0, PAPER),
@@ -103,4 +107,6 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         "precision": ("float32", PAPER),
         "jit": ("auto", OURS),
     }
+    if dataset == "digits":
+        values |= {name: (value, OURS) for name, value in _DIGITS.items()}
     return {name: _setting(value, source) for name, (value, source) in values.items()}

@@ -96,8 +96,10 @@ def test_a_folder_is_locked_until_the_process_ends(tmp_path):
             except InputError as error:
                 os._exit(9 if "in use by another process" in str(error) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not (tmp_path / "run").exists()
     with checkpoint.lock(tmp_path / "run"):
-        pass
+        (tmp_path / "run" / "kept").touch()
+    assert (tmp_path / "run" / "kept").exists()
 
 
 def test_a_folder_below_a_file_cannot_be_locked(tmp_path):

@@ -67,7 +67,7 @@ def test_a_step_minimizes_the_sum_of_terms_and_l2_by_nesterov_sgd(small):
 def test_learning_rate_is_polynomial_in_the_step():
     from sesemi import assembly, config
 
-    resolved, _ = config.resolve({"epochs": 5, "steps_per_epoch": 20})
+    resolved, _ = config.resolve({"dataset": "cifar10", "epochs": 5, "steps_per_epoch": 20})
     optimizer = assembly.optimizer(resolved)
     optimizer.build([keras.Variable(np.zeros(1))])
     for step in (0, 1, 37, 99, 100, 120):
