@@ -56,7 +56,10 @@ def build(shape: tuple[int, int, int], *, scale: float = 55.0, whiten: bool = Fa
             keras.layers.Dense(features, kernel_initializer="zeros", dtype="float32", name="zca"),
             keras.layers.Reshape(shape, dtype="float32"),
         ]
-    return keras.Sequential(layers, name="preprocess", trainable=False)
+    model = keras.Sequential(layers, name="preprocess")
+    # The constructor's argument would freeze the container only, not the whitening inside it.
+    model.trainable = False
+    return model
 
 
 def set_whitening(preprocess: keras.Sequential, whitening: Whitening) -> None:

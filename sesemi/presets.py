@@ -44,9 +44,9 @@ DATASETS = {
 }
 
 
-# Where two thousand updates are all there is, BatchNorm's averages lag behind weights that still move and those of
-# upright and of rotated digits cannot be mixed: the rate falls to nothing in a straight line, and both batches share one
-# trunk call (README has the measurement).
+# Where two thousand updates are all there is, BatchNorm's averages lag behind weights that still move, and those of
+# upright and of rotated digits cannot be mixed: the rate falls to nothing in a straight line, and both batches share
+# one trunk call (README has the measurement).
 _DIGITS = {"learning_rate_power": 1.0, "joint_forward": True}
 
 

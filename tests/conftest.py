@@ -47,11 +47,20 @@ class Small:
         self.labeled, self.unlabeled = np.arange(12), np.arange(40)
 
     def model(
-        self, method, *, labels=None, jit=False, run_eagerly=False, trunk_dropout=0.2, learning_rate=0.05, **arguments
+        self,
+        method,
+        *,
+        labels=None,
+        jit=False,
+        run_eagerly=False,
+        trunk_dropout=0.2,
+        learning_rate=0.05,
+        preprocess=None,
+        **arguments,
     ):
         keras.utils.set_random_seed(3)
         trunk = models.build("mini", (8, 8, 2), trunk_dropout)
-        classifier = Classifier(trunk, 3, dropout=0.3)
+        classifier = Classifier(trunk, 3, dropout=0.3, preprocess=preprocess)
         visible = pipeline.visible_labels(self.labels, self.labeled) if labels is None else labels
         model = training.SemiSupervisedModel(
             classifier,

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from sesemi import losses, rng, training
+from sesemi import losses, preprocess, rng, training
 
 
 def plain_cross_entropy(labels, logits):
@@ -42,6 +42,18 @@ def test_l2_covers_conv_and_dense_kernels_and_nothing_else(small):
     assert len(names) == 8
     assert all(name.endswith("/kernel") for name in names)
     assert not any("preprocess" in name for name in names)
+
+
+def test_whitening_is_neither_trained_nor_decayed(small):
+    layers = preprocess.build((8, 8, 2), whiten=True)
+    preprocess.set_whitening(layers, preprocess.fit_whitening(small.images))
+    before = [v.numpy() for v in layers.variables]
+    model = small.model("sesemi", preprocess=layers)
+    small.fit(model)
+    assert not {v.path for v in layers.variables} & {v.path for v in model.trainable_variables}
+    assert len(model.kernels) == 8
+    for a, v in zip(before, layers.variables, strict=True):
+        np.testing.assert_array_equal(a, v.numpy())
 
 
 def test_a_step_minimizes_the_sum_of_terms_and_l2_by_nesterov_sgd(small):
