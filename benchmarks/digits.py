@@ -30,6 +30,7 @@ def main() -> None:
     """Run, then print the table."""
     args = arguments()
     cli.select_device("cpu")
+    cli.prepare_tensorflow()
     quiet.load_tensorflow()
     with tempfile.TemporaryDirectory() as aside:
         errors = {method: [one(args, method, seed, aside) for seed in range(args.seeds)] for method in args.methods}

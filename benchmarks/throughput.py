@@ -33,6 +33,7 @@ def main() -> None:
     """Time and print."""
     args = arguments()
     cli.select_device(args.gpu)
+    cli.prepare_tensorflow()
     quiet.load_tensorflow()
     materials = random_materials(args)
     timed = {

@@ -85,7 +85,7 @@ def _open_archive(path: Path, archive: Archive, names: tuple[str, ...]) -> tuple
     official = archive.is_official(path)
     try:
         contents = dict(_wanted_members(path, set(names)))
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, MemoryError, zlib.error) as error:
         raise ValueError(f"{path}: not a readable archive ({error}); get {archive.url} again") from error
     missing = [name for name in names if name not in contents]
     if missing:
@@ -98,7 +98,7 @@ def _wanted_members(path: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
     """The wanted regular files of a tar archive, read into memory: nothing is written, so nothing can escape."""
     with tarfile.open(path, "r|*") as tar:
         for member in tar:
-            if member.offset > _LARGEST_ARCHIVE:
+            if member.offset_data + member.size > _LARGEST_ARCHIVE:
                 raise tarfile.TarError("it is larger than such an archive is")
             name = member.name.rsplit("/", 1)[-1]
             if member.isfile() and name in names:

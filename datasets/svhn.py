@@ -65,7 +65,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: not a readable MATLAB file ({reason}); get {_URL}{path.name} again") from error
     images, labels = content.get("X"), content.get("y")
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[:3] != (32, 32, 3):
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[:-1] != (32, 32, 3):
         raise ValueError(f"{path}: 'X' must be uint8 [32, 32, 3, N], got {_describe(images)}")
     if not isinstance(labels, np.ndarray) or labels.shape not in ((images.shape[3], 1), (images.shape[3],)):
         raise ValueError(f"{path}: 'y' must hold {images.shape[3]} labels, got {_describe(labels)}")

@@ -10,6 +10,7 @@ import math
 import pickle
 import re
 import struct
+import sys
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,12 @@ class _Array:
 def _array(raw: Any, dtype: Any, shape: Any, order: str = "C") -> np.ndarray:
     if isinstance(raw, str):
         raw = raw.encode("latin1")
-    if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
+    if not isinstance(raw, bytes) or not isinstance(dtype, _Dtype) or not isinstance(shape, tuple):
         raise pickle.UnpicklingError("an array's state is not bytes, a number type and a shape")
     if not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise pickle.UnpicklingError(f"shape {shape}")
+        raise pickle.UnpicklingError("a shape that is not made of whole numbers")
     if math.prod(shape) * dtype.value.itemsize != len(raw):
-        raise pickle.UnpicklingError(f"{len(raw)} bytes for an array of shape {shape}")
+        raise pickle.UnpicklingError(f"{len(raw)} bytes do not fill the shape of an array")
     return np.frombuffer(raw, dtype.value).reshape(shape, order=order)
 
 
@@ -81,8 +82,44 @@ for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _frombuffer
 
 
-# The pure Python reader: the one in C allocates as much memory as a few bytes of a file ask it to.
 class _Unpickler(pickle._Unpickler):
+    """The pure Python reader: the one in C allocates as much memory as a few bytes of a file ask it to."""
+
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def _load_bytearray8(self):
+        # The stock reader allocates what it is told before it looks at what is there.
+        (count,) = struct.unpack("<Q", self.read(8))
+        data = self.read(min(count, sys.maxsize))
+        if len(data) < count:
+            raise pickle.UnpicklingError("it ends too early")
+        self.append(data)
+
+    def _load_setitem(self):
+        self._check_keys(self.stack[-2:-1])
+        pickle._Unpickler.load_setitem(self)
+
+    def _load_setitems(self):
+        self._check_keys(self.stack[::2])
+        pickle._Unpickler.load_setitems(self)
+
+    def _load_dict(self):
+        self._check_keys(self.stack[::2])
+        pickle._Unpickler.load_dict(self)
+
+    @staticmethod
+    def _check_keys(keys):
+        # The hash of a tuple in a tuple in a tuple ... overflows the stack of the interpreter.
+        if not all(isinstance(key, str | bytes | int) for key in keys):
+            raise pickle.UnpicklingError("a key that is neither text nor a number")
+
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
+    dispatch[pickle.SETITEM[0]] = _load_setitem
+    dispatch[pickle.SETITEMS[0]] = _load_setitems
+    dispatch[pickle.DICT[0]] = _load_dict
+    for _opcode in (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET):
+        dispatch.pop(_opcode[0])
+
     def find_class(self, module, name):
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
@@ -114,6 +151,7 @@ def loads(data: bytes, source: str) -> dict[str, Any]:
         AttributeError,
         LookupError,
         MemoryError,
+        RecursionError,
         TypeError,
         ValueError,
     ) as error:

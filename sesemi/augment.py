@@ -31,7 +31,7 @@ class Augmentation:
 
         Args:
             kind: ``weak``, or ``unflipped`` for a branch that learns from mirroring.
-            images: ``[B, H, W, C]`` float32, preprocessed.
+            images: ``[B, H, W, C]`` float32, preprocessed; a static shape, B included.
             draws: where the random numbers come from.
 
         Returns:

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import os
 import signal
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 import keras
 
-from sesemi.checkpoint import Checkpoints, write_atomically
+from sesemi.checkpoint import Checkpoints, write_atomically, write_whole
 
 
 class NonFiniteLossError(RuntimeError):
@@ -108,9 +107,7 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Compare and keep."""
         if logs["validation_error"] < self._state.get("error", math.inf):
-            partial = self._path.with_name(f".partial-{self._path.name}")
-            self.model.classifier.save_weights(partial)
-            os.replace(partial, self._path)
+            write_whole(self._path, self.model.classifier.save_weights)
             self._state.update(epoch=epoch + 1, error=logs["validation_error"])
 
 
@@ -162,10 +159,15 @@ class SaveAndStop(keras.callbacks.Callback):
         self._checkpoints.save(self.model, self.step, self._state())
         self._saved = time.monotonic()
 
+    def stop_if_asked(self) -> None:
+        """Raise `Interrupted` if a signal came."""
+        if self._signal is not None:
+            raise Interrupted(self._signal, self.step)
+
     def _act(self) -> None:
         if self._signal is not None:
             self.save()
-            raise Interrupted(self._signal, self.step)
+        self.stop_if_asked()
         if time.monotonic() - self._saved > self._every_s:
             self.save()
 

@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,15 @@ class Checkpoints:
 
     @staticmethod
     def read_state(path: Path) -> dict[str, Any]:
-        """What `save` was given, with ``step``."""
-        return json.loads((path / _STATE).read_text())
+        """What `save` was given, with ``step``.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        try:
+            return json.loads((path / _STATE).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path / _STATE} cannot be read ({error}); remove {path}") from error
 
     @staticmethod
     def load_weights(path: Path, model: keras.Model) -> None:
@@ -84,7 +91,8 @@ class Checkpoints:
         try:
             model.load_weights(path / _WEIGHTS)
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path / _WEIGHTS} does not fit this run ({error}); remove the run folder") from error
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path / _WEIGHTS} does not fit this run ({reason}); remove the run folder") from error
 
     def remove(self) -> None:
         """Drop all of them, once a run is finished."""
@@ -113,12 +121,32 @@ def _flush(*paths: Path) -> None:
             os.close(handle)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file whole or not at all, and onto the disk.
+
+    Args:
+        path: where it appears by one rename.
+        write: writes to the path that it is given, which ends as `path` does.
+
+    Raises:
+        CheckpointError: the disk refuses.
+    """
     partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(text)
-    _flush(partial)
-    os.replace(partial, path)
+    try:
+        write(partial)
+        _flush(partial)
+        os.replace(partial, path)
+        _flush(path.parent)
+    # h5py reports a full disk as either of the two.
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path.name} could not be written ({reason}); the same command tries again") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """`write_whole` for text."""
+    write_whole(path, lambda partial: partial.write_text(text))
 
 
 @contextlib.contextmanager

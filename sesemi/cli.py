@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -72,7 +73,11 @@ def _add_what(group) -> None:
 def _add_training(group) -> None:
     group.add_argument("--seed", type=int, help="everything random depends on it (default: 0)")
     group.add_argument("--epochs", type=int)
-    group.add_argument("--steps-per-epoch", type=int, help="updates an epoch (default: pool // batch size)")
+    group.add_argument(
+        "--steps-per-epoch",
+        type=int,
+        help="updates an epoch (default: training images, for asl labeled images, // batch size)",
+    )
     group.add_argument(
         "--batch-size",
         type=int,
@@ -142,9 +147,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
     given = vars(build_parser(program).parse_args(arguments))
     action = "dry-run" if given.pop("dry_run", False) else "preview" if given.pop("preview", False) else "train"
     try:
-        base = config_module.read_settings(given.pop("config")) if "config" in given else {}
+        base = config_module.read_settings(given.pop("config"), given) if "config" in given else {}
         config, origins = config_module.resolve({**base, **given})
-        select_device(config.gpu)
+        # A scheduler's own choice of GPU stands unless the user says otherwise.
+        if "gpu" in given or "CUDA_VISIBLE_DEVICES" not in os.environ:
+            select_device(config.gpu)
+        prepare_tensorflow()
         from sesemi import quiet
 
         quiet.load_tensorflow()
@@ -154,10 +162,17 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from the last checkpoint, if there is one")
+        return 128 + signal.SIGINT
 
 
 def select_device(gpu: str) -> None:
     """Say which GPU TensorFlow may see; has to happen before it is loaded."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu == "cpu" else gpu
+
+
+def prepare_tensorflow() -> None:
+    """Say what Keras stands on and how much TensorFlow may print; has to happen before they are loaded."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -204,16 +204,24 @@ def from_json(text: str) -> tuple[RunConfig, Origins]:
     return RunConfig(**settings), origins
 
 
-def read_settings(path: str | Path) -> dict[str, Any]:
+def read_settings(path: str | Path, given: dict[str, Any]) -> dict[str, Any]:
     """The settings of a ``config.json``, as `resolve` takes them (for ``--config``); placement is left out.
+
+    Args:
+        path: of the file.
+        given: what the user said beside it. With another method, data set or network the presets of the old one are
+            left out too, and only what its user had set remains.
 
     Raises:
         InputError: the file is missing, or is not such a file.
     """
     try:
-        config, _ = from_json(Path(path).read_text())
+        config, origins = from_json(Path(path).read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--config {path}: cannot be read ({error})") from error
     except InputError as error:
         raise InputError(f"--config {path}: {error}") from error
-    return config.identity()
+    settings = config.identity()
+    if any(given.get(name, settings[name]) != settings[name] for name in ("method", "dataset", "network")):
+        return {k: v for k, v in settings.items() if origins.get(k) == "user" or k in ("method", "dataset", "network")}
+    return settings

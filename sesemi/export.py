@@ -1,11 +1,11 @@
 """The exported classifier: stock Keras layers, raw uint8 pixels in, class probabilities out."""
 
-import os
 from pathlib import Path
 
 import keras
 
 from sesemi import training_layers
+from sesemi.checkpoint import write_whole
 from sesemi.classifier import Classifier
 
 
@@ -36,6 +36,4 @@ def build(classifier: Classifier) -> keras.Model:
 
 def save(model: keras.Model, path: Path) -> None:
     """Write ``path`` (``.keras``) whole or not at all."""
-    partial = path.with_name(f".partial-{path.name}")
-    model.save(partial)
-    os.replace(partial, path)
+    write_whole(path, model.save)

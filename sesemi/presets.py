@@ -8,6 +8,7 @@ from typing import Any
 
 PAPER = "Tran 2019, arXiv:1906.10343, and its published program"
 OURS = "sesemi's own choice"
+_ELSEWHERE = "as Tran 2019 on other data"
 
 METHODS = ("sesemi", "supervised", "asl")
 NETWORKS = ("convnet", "wrn", "nin", "mini")
@@ -108,5 +109,6 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         "jit": ("auto", OURS),
     }
     if dataset == "digits":
+        values = {name: (value, _ELSEWHERE if source == PAPER else source) for name, (value, source) in values.items()}
         values |= {name: (value, OURS) for name, value in _DIGITS.items()}
     return {name: _setting(value, source) for name, (value, source) in values.items()}

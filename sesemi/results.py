@@ -10,7 +10,7 @@ import numpy as np
 
 from sesemi import evaluate, export, inspection, report
 from sesemi.assembly import Materials, augmentation
-from sesemi.checkpoint import write_atomically
+from sesemi.checkpoint import write_atomically, write_whole
 from sesemi.config import Origins
 from sesemi.training import SemiSupervisedModel
 
@@ -49,47 +49,59 @@ def finish(
     Returns:
         What ``results.json`` holds. Errors are those of the files on the disk, read back.
     """
-    config, data, folder = materials.config, materials.data, materials.config.run_dir
+    folder = materials.config.run_dir
     views = inspection.views_rows(materials, model)
+    found = _identity(materials) | _last_epoch(materials, model)
+    if best:
+        found["validation_error"] = rows[-1]["validation_error"]
+        found |= _best_epoch(materials, model, best)
+    found |= {
+        "train_losses": {k: v for k, v in rows[-1].items() if k in ("loss", *model.trackers)},
+        "seconds": measurements["seconds"],
+        "images_per_second": measurements["timed_images"] / max(measurements["timed_seconds"], 1e-9),
+        "peak_memory_mib": max(measurements["peak_memory_mib"], inspection.peak_memory_mib()),
+        "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
+        "split_sha256": materials.split.digest,
+        "versions": versions(),
+    }
+    _pictures(folder, found, rows, views, materials.config, origins)
+    write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def _identity(materials: Materials) -> dict[str, Any]:
+    config, split = materials.config, materials.split
+    return {
+        "method": config.method,
+        "network": config.network,
+        "dataset": config.dataset,
+        "labels": len(split.labeled) + len(split.validation),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "steps": config.total_steps,
+        "class_names": list(materials.data.class_names),
+    }
+
+
+def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, Any]:
+    """Export, and the errors of what was exported with one view and with several; writes ``predictions.npz``."""
+    config, data, folder = materials.config, materials.data, materials.config.run_dir
     exported = _export(model, folder / MODEL)
     probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
     matrix = evaluate.confusion(probs, data.test_labels)
     saved = {"probabilities": probs, "labels": data.test_labels}
-    found: dict[str, Any] = {
-        "method": config.method,
-        "network": config.network,
-        "dataset": config.dataset,
-        "labels": len(materials.split.labeled) + len(materials.split.validation),
-        "seed": config.seed,
-        "epochs": config.epochs,
-        "steps": config.total_steps,
+    found = {
         "test_error": evaluate.error_percent(probs, data.test_labels),
         "test_error_views": None,
+        "class_errors": evaluate.class_errors_percent(matrix),
+        "confusion_matrix": matrix.tolist(),
     }
     if config.views > 1:
         averaged = evaluate.multi_view_probabilities(exported, data.test_images, augmentation(config))
         saved["probabilities_views"] = averaged
         found["test_error_views"] = evaluate.error_percent(averaged, data.test_labels)
         found["views"] = 8 if config.flip else 4
-    if best:
-        found["validation_error"] = rows[-1]["validation_error"]
-        found |= _best(materials, model, best)
-    found |= {
-        "train_losses": {k: v for k, v in rows[-1].items() if k in ("loss", *model.trackers)},
-        "class_names": list(data.class_names),
-        "class_errors": evaluate.class_errors_percent(matrix),
-        "confusion_matrix": matrix.tolist(),
-        "seconds": measurements["seconds"],
-        "images_per_second": measurements["timed_images"] / max(measurements["timed_seconds"], 1e-9),
-        "peak_memory_mib": measurements["peak_memory_mib"],
-        "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
-        "split_sha256": materials.split.digest,
-        "versions": versions(),
-    }
-    np.savez_compressed(folder / "predictions.npz", **saved)
-    _pictures(folder, found, rows, views, config, origins)
-    write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
-    (folder / BEST_WEIGHTS).unlink(missing_ok=True)
+    write_whole(folder / "predictions.npz", lambda path: np.savez_compressed(path, **saved))
     return found
 
 
@@ -98,7 +110,7 @@ def _export(model: SemiSupervisedModel, path: Path) -> keras.Model:
     return keras.models.load_model(path)
 
 
-def _best(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
+def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
     folder, data = materials.config.run_dir, materials.data
     model.classifier.load_weights(folder / BEST_WEIGHTS)
     exported = _export(model, folder / BEST_MODEL)

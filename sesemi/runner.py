@@ -3,11 +3,13 @@
 import json
 import os
 import platform
-import signal
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import tensorflow as tf
 
 from sesemi import assembly, callbacks, checkpoint, inspection, results
 from sesemi import config as config_module
@@ -43,20 +45,21 @@ def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
     except callbacks.Interrupted as stop:
         print(f"{stop}; the same command continues from there")
         return 128 + stop.number
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from the last checkpoint")
-        return 128 + signal.SIGINT
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(f"--batch-size {config.batch_size}: out of memory; use a smaller one") from error
     except (callbacks.NonFiniteLossError, checkpoint.CheckpointError) as error:
         print(f"{config.run_dir}: {error}", file=sys.stderr)
+        return EXIT_STOPPED_BY_ERROR
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        print(f"{config.run_dir}: {reason}; the same command continues from the last checkpoint", file=sys.stderr)
         return EXIT_STOPPED_BY_ERROR
 
 
 def _say_device(config: RunConfig, say) -> None:
-    import tensorflow as tf
-
     gpus = tf.config.list_physical_devices("GPU")
     if config.gpu != "cpu" and not gpus:
-        say(f"--gpu {config.gpu}: TensorFlow sees no such GPU here; running on the CPU")
+        say(f"--gpu {config.gpu}: TensorFlow sees no such GPU here; running on the CPU (README has what a GPU needs)")
 
 
 def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict[str, Any]:
@@ -82,6 +85,7 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
     with checkpoint.lock(folder):
         _refuse_other_run(folder, config)
         if (folder / results.FILE).exists():
+            _tidy(folder)
             say(f"{folder} is finished already; for another run give --seed or --name, or remove the folder")
             return json.loads((folder / results.FILE).read_text())
         materials = assembly.gather(config)
@@ -92,13 +96,19 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
         return _train(materials, origins or {}, say)
 
 
+def _tidy(folder: Path) -> None:
+    """Remove what a kill after the last write may have left."""
+    checkpoint.Checkpoints(folder / "checkpoints").remove()
+    (folder / results.BEST_WEIGHTS).unlink(missing_ok=True)
+
+
 def _refuse_other_run(folder: Path, config: RunConfig) -> None:
     path = folder / "config.json"
     if not path.exists():
         return
     try:
         there, _ = config_module.from_json(path.read_text())
-    except InputError as error:
+    except (InputError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}; give another --name, or remove the folder") from error
     old, new = there.identity(), config.identity()
     if config.steps_per_epoch is None:
@@ -112,7 +122,10 @@ def _write_beginning(folder: Path, materials: assembly.Materials, origins: Origi
     split = {**json.loads(materials.split.to_json()), "data_sha256": materials.data_digest}
     path = folder / "split.json"
     if path.exists():
-        before = json.loads(path.read_text())
+        try:
+            before = json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}); remove the folder, or give another --name") from error
         if before != split:
             raise InputError(
                 f"{folder}: the data or the split differ from those the run began with; give another --name"
@@ -124,11 +137,9 @@ def _write_beginning(folder: Path, materials: assembly.Materials, origins: Origi
 
 
 def _environment() -> dict[str, Any]:
-    import tensorflow as tf
-
     root = Path(__file__).parent.parent
     commit = None
-    if (root / ".git").exists():
+    if (root / ".git").exists() and shutil.which("git"):
         git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
         commit = git.stdout.strip() or None
     return {
@@ -158,5 +169,5 @@ def _train(materials: assembly.Materials, origins: Origins, say) -> dict[str, An
         session.fit()
     model.optimizer.finalize_variable_values(model.trainable_variables)
     found = results.finish(materials, model, origins, session.measurements(), session.history.rows, session.best)
-    checkpoints.remove()
+    _tidy(folder)
     return found

@@ -49,6 +49,7 @@ class Session:
             steps = config.steps_per_epoch
             self._model.fit(rest, initial_epoch=epoch, epochs=config.epochs, steps_per_epoch=steps, **common)
         self.saver.save()
+        self.saver.stop_if_asked()
 
     def _callbacks(self) -> list:
         config, data, split = self._materials.config, self._materials.data, self._materials.split
@@ -62,7 +63,7 @@ class Session:
             held_out = split.validation
             errors["validation"] = error(data.train_images[held_out], data.train_labels[held_out])
         found = [
-            callbacks.RestoreMetrics(self._before.get("metrics")),
+            callbacks.RestoreMetrics(self._before.get("metrics") if self._first % config.steps_per_epoch else None),
             callbacks.StopOnNonFiniteLoss(lambda: self.saver.step + 1),
             callbacks.EpochEvaluation(errors),
         ]

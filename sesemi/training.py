@@ -53,9 +53,10 @@ class SemiSupervisedModel(keras.Model):
         method: how.
         augmentation: how strong the views are.
         pixels: turns the batches of `pipeline.index_batches` into images on the device; None if the batches hold
-            images already: ``{"step", "labeled", "labels", "unlabeled"}``, images as raw pixels.
+            images already: ``{"step", "labeled", "labels", "unlabeled"}``, images as raw pixels, of a fixed batch size
+            (``drop_remainder=True``).
         l2: adds ``l2 * sum(w**2)`` over all trained conv and dense kernels, and nothing for biases and BatchNorm
-            (GOTCHAS of other programs: PyTorch's weight decay of 1e-3 is an l2 of 5e-4).
+            (PyTorch's weight decay of 1e-3 is an l2 of 5e-4).
         seed: of views and dropout, in ``0 … 2**31 - 1``.
 
     Example:

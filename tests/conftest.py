@@ -11,6 +11,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 from sesemi import cli, quiet  # noqa: E402
 
 cli.select_device("cpu")
+cli.prepare_tensorflow()
 quiet.load_tensorflow()
 
 import keras  # noqa: E402

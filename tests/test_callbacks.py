@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from sesemi import callbacks, checkpoint, progress
+from sesemi import callbacks, checkpoint, preprocess, progress
 from sesemi.errors import InputError
 
 
@@ -43,6 +43,17 @@ def test_checkpoint_round_trip_and_only_the_last_is_kept(small, tmp_path):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     for a, b in zip(model.optimizer.variables, other.optimizer.variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_checkpoint_brings_the_whitening_back(small, tmp_path):
+    layers = [preprocess.build((8, 8, 2), whiten=True) for _ in range(2)]
+    preprocess.set_whitening(layers[0], preprocess.fit_whitening(small.images))
+    checkpoints = checkpoint.Checkpoints(tmp_path)
+    path = checkpoints.save(small.model("sesemi", preprocess=layers[0]), 1, {})
+    checkpoints.load_weights(path, small.model("sesemi", preprocess=layers[1]))
+    for a, b in zip(layers[0].variables, layers[1].variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert np.abs(layers[1].variables[0].numpy()).max() > 0
 
 
 def test_a_failed_write_leaves_the_last_checkpoint_whole(small, tmp_path, monkeypatch):

@@ -100,11 +100,13 @@ def test_a_config_file_repeats_its_run_and_flags_win(tmp_path):
     found, origins = resolve(dataset="svhn", network="nin", seed=7, gpu="cpu", name="a")
     path = tmp_path / "config.json"
     path.write_text(config.to_json(found, origins))
-    again, _ = config.resolve({**config.read_settings(path), "seed": 8})
+    again, _ = config.resolve({**config.read_settings(path, {}), "seed": 8})
     assert again.identity() == {**found.identity(), "seed": 8}
     assert again.name != "a"
     with pytest.raises(InputError, match="--config"):
-        config.read_settings(tmp_path / "none.json")
+        config.read_settings(tmp_path / "none.json", {})
+    other, _ = config.resolve({**config.read_settings(path, {"dataset": "cifar10"}), "dataset": "cifar10"})
+    assert (other.network, other.seed, other.zca, other.epochs) == ("nin", 7, True, 50)
 
 
 def test_the_same_command_has_the_same_name_and_another_one_another():

@@ -145,7 +145,7 @@ def test_svhn_turns_ten_into_zero(tmp_path):
     assert raw["y"][9] == 10
 
 
-def expect_one_clear_line(name, place, *words):
+def assert_one_clear_line(name, place, *words):
     with pytest.raises((ValueError, FileNotFoundError)) as error:
         datasets.load(name, place)
     message = str(error.value)
@@ -177,13 +177,17 @@ class Attack:
         b"cnumpy.f2py.diagnose\nrun\n(tR.",
         pickle.dumps({"data": np.array([Attack()], dtype=object), "labels": [1]}),
         b"\x80\x04\x8c\x08builtins\x8c\x07getattr\x93.",
+        # Keys and shapes that overflow the stack, and memory that is only promised.
+        b"\x80\x02})" + b"\x85" * 400_000 + b"K\x01s.",
+        b"\x80\x02}(" + b")" + b"\x85" * 400_000 + b"K\x01u.",
+        b"\x80\x05\x96" + (2**33).to_bytes(8, "little") + b".",
     ],
 )
 def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path, monkeypatch, payload):
     monkeypatch.chdir(tmp_path)
     write_cifar10(tmp_path / "data")
     (tmp_path / "data" / "data_batch_3").write_bytes(payload)
-    expect_one_clear_line("cifar10", tmp_path / "data", "data_batch_3", "not a readable data file")
+    assert_one_clear_line("cifar10", tmp_path / "data", "data_batch_3", "not a readable data file")
     assert not (tmp_path / "hacked").exists()
 
 
@@ -225,23 +229,23 @@ def test_every_truncation_and_many_corruptions_end_in_a_value_error():
 )
 def test_wrong_content_is_refused(tmp_path, change, words):
     write_cifar10(tmp_path, change=change)
-    expect_one_clear_line("cifar10", tmp_path, "data_batch_3", *words)
+    assert_one_clear_line("cifar10", tmp_path, "data_batch_3", *words)
 
 
 def test_a_missing_file_beside_others_is_an_error_and_no_fallback(tmp_path):
     write_cifar10(tmp_path)
     (tmp_path / "test_batch").unlink()
-    expect_one_clear_line("cifar10", tmp_path, "test_batch is missing beside data_batch_1")
+    assert_one_clear_line("cifar10", tmp_path, "test_batch is missing beside data_batch_1")
 
 
 def test_an_empty_or_absent_folder_says_what_to_put_there(tmp_path):
-    expect_one_clear_line("cifar10", tmp_path, cifar10.ARCHIVE.url, cifar10.ARCHIVE.file, str(tmp_path))
-    expect_one_clear_line("svhn", tmp_path / "none", "train_32x32.mat", "http")
+    assert_one_clear_line("cifar10", tmp_path, cifar10.ARCHIVE.url, cifar10.ARCHIVE.file, str(tmp_path))
+    assert_one_clear_line("svhn", tmp_path / "none", "train_32x32.mat", "http")
 
 
 @pytest.mark.parametrize(("name", "file"), [("cifar10", cifar10.ARCHIVE.file), ("svhn", "train_32x32.mat")])
 def test_offline_and_absent_says_where_to_get_it_and_where_to_put_it(name, file):
-    expect_one_clear_line(name, None, file, "could not be downloaded", "get it from http", "--data-dir")
+    assert_one_clear_line(name, None, file, "could not be downloaded", "get it from http", "--data-dir")
 
 
 def test_archives_that_are_damaged_or_lack_files(tmp_path):
@@ -250,12 +254,12 @@ def test_archives_that_are_damaged_or_lack_files(tmp_path):
     archive_of(source, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    expect_one_clear_line("cifar10", path, "not a readable archive", cifar10.ARCHIVE.url)
+    assert_one_clear_line("cifar10", path, "not a readable archive", cifar10.ARCHIVE.url)
     path.write_bytes(b"no archive at all")
-    expect_one_clear_line("cifar10", path, "not a readable archive")
+    assert_one_clear_line("cifar10", path, "not a readable archive")
     (source / "test_batch").unlink()
     archive_of(source, path)
-    expect_one_clear_line("cifar10", path, "test_batch is missing inside")
+    assert_one_clear_line("cifar10", path, "test_batch is missing inside")
 
 
 def test_archives_write_nothing_and_links_are_not_followed(tmp_path):
@@ -274,15 +278,15 @@ def test_archives_write_nothing_and_links_are_not_followed(tmp_path):
         tar.addfile(link)
     (tmp_path / "new.tar.gz").replace(path)
     before = sorted(tmp_path.rglob("*"))
-    expect_one_clear_line("cifar10", path, "test_batch is missing inside")
+    assert_one_clear_line("cifar10", path, "test_batch is missing inside")
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_archives_with_oversized_members_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_LARGEST_MEMBER", 1000)
     archive_of(write_cifar10(tmp_path / "source"), tmp_path / cifar10.ARCHIVE.file)
-    expect_one_clear_line("cifar10", tmp_path / cifar10.ARCHIVE.file, "larger than such a file is")
-    expect_one_clear_line("cifar10", tmp_path / "source", "more than such a file has")
+    assert_one_clear_line("cifar10", tmp_path / cifar10.ARCHIVE.file, "larger than such a file is")
+    assert_one_clear_line("cifar10", tmp_path / "source", "more than such a file has")
 
 
 @pytest.mark.parametrize(
@@ -292,11 +296,12 @@ def test_archives_with_oversized_members_are_refused(tmp_path, monkeypatch):
         ({"labels": np.zeros((30, 1))}, ["whole numbers from 1 to 10"]),
         ({"labels": np.ones((29, 1))}, ["'y' must hold 30 labels", "(29, 1)"]),
         ({"images": np.zeros((32, 32, 3, 30))}, ["'X' must be uint8", "float64"]),
+        ({"images": np.zeros((32, 32, 3), np.uint8)}, ["'X' must be uint8", "(32, 32, 3)"]),
         ({"images": np.zeros((32, 3, 32, 30), np.uint8)}, ["'X' must be uint8", "(32, 3, 32, 30)"]),
     ],
 )
 def test_wrong_matlab_content_is_refused(tmp_path, content, words):
-    expect_one_clear_line("svhn", write_svhn(tmp_path, **content), "train_32x32.mat", *words)
+    assert_one_clear_line("svhn", write_svhn(tmp_path, **content), "train_32x32.mat", *words)
 
 
 def test_damaged_matlab_files_are_refused(tmp_path):
@@ -306,7 +311,7 @@ def test_damaged_matlab_files_are_refused(tmp_path):
     rng = np.random.default_rng(0)
     for cut in (0, 10, 127, 130, 200, 5000, len(whole) - 10):
         path.write_bytes(whole[:cut])
-        expect_one_clear_line("svhn", tmp_path, "train_32x32.mat")
+        assert_one_clear_line("svhn", tmp_path, "train_32x32.mat")
     for _ in range(60):
         bad = bytearray(whole)
         for place in rng.integers(124, 400, 4):
@@ -320,15 +325,15 @@ def test_damaged_matlab_files_are_refused(tmp_path):
 def test_half_of_svhn_in_the_layout_of_2019_is_an_error(tmp_path):
     write_svhn(tmp_path / "beside" / "svhn")
     (tmp_path / "beside" / "svhn" / "test_32x32.mat").unlink()
-    expect_one_clear_line("svhn", None, "test_32x32.mat is missing beside train_32x32.mat")
+    assert_one_clear_line("svhn", None, "test_32x32.mat is missing beside train_32x32.mat")
 
 
 def test_digits_need_no_folder(tmp_path):
-    expect_one_clear_line("digits", tmp_path, "leave it out")
+    assert_one_clear_line("digits", tmp_path, "leave it out")
 
 
 def test_unknown_name_is_refused():
-    expect_one_clear_line("mnist", None, "no data set 'mnist'", "cifar10")
+    assert_one_clear_line("mnist", None, "no data set 'mnist'", "cifar10")
 
 
 def test_downloads_are_checked_by_the_published_checksums():
