@@ -95,4 +95,5 @@ class Progress(keras.callbacks.Callback):
 
     @staticmethod
     def _line(where: str, values: list[tuple[str, float]]) -> None:
-        print(where, *(f"{name} {value:.4g}" for name, value in values), sep="  ", flush=True)
+        texts = (f"{name} {value:.0f}" if value >= 1000 else f"{name} {value:.4g}" for name, value in values)
+        print(where, *texts, sep="  ", flush=True)
