@@ -1,4 +1,4 @@
-"""What every method must hold to (DESIGN's contract), run over all that are registered."""
+"""What every method must hold to, run over all that are registered."""
 
 import inspect
 
@@ -129,3 +129,38 @@ def test_a_step_is_traced_once(name, small):
     small.fit(model, stop=4)
     small.fit(model, start=4, stop=6)
     assert len(traces) == 1
+
+
+def test_sesemi_is_the_published_loss_of_the_six_transforms_of_unflipped_images(small):
+    """The two terms against plain numpy, from the views and the logits; ASL is the same on the labeled pool."""
+    assert METHODS["sesemi"].views == METHODS["asl"].views == Views(labeled="weak", unlabeled=("unflipped",))
+    assert (METHODS["sesemi"].unlabeled_pool, METHODS["asl"].unlabeled_pool) == ("unlabeled", "labeled")
+    model = small.model("sesemi", trunk_dropout=0.0, rotation_weight=0.7)
+    batch = model.pixels(next(iter(small.batches())))
+    views = model.views(batch, rng.Draws(0, 0))
+    network = training.Network(model.classifier)
+    with rng.dropout_from(rng.Draws(0, 0)):
+        terms = model.method.loss_terms(views, network, None)
+    with rng.dropout_from(rng.Draws(0, 0)):
+        logits = network(views.labeled).numpy()
+    images = views.unlabeled[0].numpy()
+    turned = [np.rot90(images, k, axes=(1, 2)) for k in range(4)] + [images[:, :, ::-1], images[:, ::-1]]
+    logits_r = model.method.head(network.features(np.concatenate(turned))).numpy()
+
+    def cross_entropy(labels, logits):
+        log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return -log_probs[np.arange(len(labels)), labels].mean()
+
+    transforms = np.repeat(np.arange(6), len(images))
+    np.testing.assert_allclose(terms["supervised"], cross_entropy(batch["labels"].numpy(), logits), rtol=1e-4)
+    np.testing.assert_allclose(terms["rotation"], 0.7 * cross_entropy(transforms, logits_r), rtol=1e-4)
+
+
+def test_asl_draws_its_second_branch_from_the_labeled_images():
+    from sesemi import assembly, config
+
+    pools = {}
+    for method in METHOD_NAMES:
+        materials = assembly.gather(config.resolve({"method": method, "labels": 20})[0])
+        pools[method] = (len(materials.pool), materials.config.steps_per_epoch)
+    assert pools == {"sesemi": (1000, 62), "supervised": (1000, 62), "asl": (20, 1)}
