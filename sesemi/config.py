@@ -29,7 +29,8 @@ class RunConfig:
         labels: number of labeled images, or ``"all"``.
         seed: everything random is a function of it and of the step.
         epochs: number of epochs.
-        steps_per_epoch: updates an epoch; None until the data are loaded (then pool // batch_size).
+        steps_per_epoch: updates an epoch; None until the data are loaded (then training images,
+            for asl labeled images, // batch_size).
         batch_size: unlabeled images a step; the self-supervised branch sees six views of each.
         labeled_batch_size: labeled images a step.
         learning_rate: the first step's; then ``learning_rate * (1 - t/T) ** learning_rate_power``.

@@ -73,8 +73,8 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         network: one of `NETWORKS`.
 
     Returns:
-        Setting by name. ``steps_per_epoch`` is None: it depends on the size of the pool that the
-        self-supervised branch draws from.
+        Setting by name. ``steps_per_epoch`` is None: it depends on the number of training images,
+        for asl of labeled ones.
     """
     facts = DATASETS[dataset]
     asl = method == "asl"
