@@ -62,7 +62,7 @@ def random_materials(args):
     import numpy as np
 
     import datasets
-    from sesemi import assembly, splits
+    from sesemi import assembly, pipeline, splits
 
     rng = np.random.default_rng(0)
     train, test = (rng.integers(0, 256, (n, 32, 32, 3), np.uint8) for n in (50_000, 100))
@@ -70,7 +70,8 @@ def random_materials(args):
     data = datasets.ImageData(train, labels, test, labels[:100], tuple("0123456789"))
     given = {name: getattr(args, name) for name in ("network", "method", "precision", "jit", "gpu")}
     resolved, _ = config.resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
-    return assembly.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "")
+    pixels = pipeline.DevicePixels(train, labels)
+    return assembly.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "", pixels)
 
 
 def bare_step(materials, steps: int):

@@ -1,5 +1,6 @@
 """From a `RunConfig` to data, split, batches and model: with the runner the only code that knows data and networks."""
 
+import dataclasses
 import hashlib
 import inspect
 from dataclasses import dataclass
@@ -31,12 +32,14 @@ class Materials:
         data: the images.
         split: who is labeled.
         data_digest: SHA-256 of the training images and labels.
+        pixels: the training images on the device, with the labels that training may see.
     """
 
     config: RunConfig
     data: datasets.ImageData
     split: splits.Split
     data_digest: str
+    pixels: pipeline.DevicePixels
 
     @property
     def pool(self) -> np.ndarray:
@@ -73,7 +76,10 @@ def gather(config: RunConfig) -> Materials:
         config = config.replace(steps_per_epoch=max(len(pool) // config.batch_size, 1))
     digest = hashlib.sha256(data.train_images)
     digest.update(data.train_labels.tobytes())
-    return Materials(config, data, split, digest.hexdigest())
+    pixels = pipeline.DevicePixels(data.train_images, pipeline.visible_labels(data.train_labels, split.labeled))
+    # From here on there is one copy of the images: the loader's array is let go of.
+    data = dataclasses.replace(data, train_images=pixels.host_images())
+    return Materials(config, data, split, digest.hexdigest(), pixels)
 
 
 def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedModel:
@@ -101,12 +107,11 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
     classifier = Classifier(trunk, len(data.class_names), preprocess=layers, dropout=config.dropout)
     method = METHODS[config.method]
     arguments = {name: getattr(config, name) for name in inspect.signature(method).parameters if hasattr(config, name)}
-    labels = pipeline.visible_labels(data.train_labels, materials.split.labeled)
     model = SemiSupervisedModel(
         classifier,
         method(**arguments),
         augmentation=augmentation(config),
-        pixels=pipeline.DevicePixels(data.train_images, labels),
+        pixels=materials.pixels,
         l2=config.l2,
         seed=config.seed,
     )

@@ -38,6 +38,11 @@ class DevicePixels:
         self.images = tf.constant(images)
         self.labels = tf.constant(labels, tf.int32)
 
+    def host_images(self) -> np.ndarray:
+        """The images as a read-only array, without a second copy where the device is the CPU."""
+        with tf.device("CPU:0"):
+            return np.asarray(memoryview(tf.identity(self.images)))
+
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Gather a batch.
 

@@ -66,3 +66,15 @@ def test_pixels_are_gathered_and_unlabeled_images_have_no_label(rng):
 def test_pixels_must_be_bytes():
     with pytest.raises(ValueError, match="float32"):
         pipeline.DevicePixels(np.zeros((2, 4, 4, 1), np.float32), np.zeros(2, int))
+
+
+def test_on_a_cpu_the_images_exist_once(small):
+    """50,000 CIFAR images are 147 MiB, and a second copy of them would stay for the whole run."""
+    pixels = pipeline.DevicePixels(small.images, small.labels)
+    host = pixels.host_images()
+    np.testing.assert_array_equal(host, small.images)
+    assert np.shares_memory(host, np.asarray(memoryview(pixels.images)))
+    from sesemi import assembly, config
+
+    materials = assembly.gather(config.resolve({})[0])
+    assert np.shares_memory(materials.data.train_images, materials.pixels.host_images())
