@@ -20,7 +20,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1")
-    parser.add_argument("--methods", nargs="+", default=list(presets.METHODS), choices=presets.METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(presets.METHODS), choices=list(presets.METHODS))
     parser.add_argument("--joint-forward", action=argparse.BooleanOptionalAction)
     parser.add_argument("--output", help="where the runs are kept (default: a folder that is removed)")
     return parser.parse_args()
@@ -33,18 +33,18 @@ def main() -> None:
     cli.prepare_tensorflow()
     quiet.load_tensorflow()
     with tempfile.TemporaryDirectory() as aside:
-        errors = {method: [one(args, method, seed, aside) for seed in range(args.seeds)] for method in args.methods}
-    print(f"\n| method | test error [%], {args.labels} labels | mean of 4 views | gain over supervised |")
-    print("|---|---|---|---|")
-    baseline = statistics.mean(error for error, _ in errors["supervised"]) if "supervised" in errors else None
-    for method, pairs in errors.items():
-        single, views = (list(column) for column in zip(*pairs, strict=True))
-        gain = f"{baseline - statistics.mean(single):+.2f}" if baseline is not None else ""
-        print(f"| {method} | {spread(single)} | {spread(views)} | {gain} |")
+        found = {method: [one(args, method, seed, aside) for seed in range(args.seeds)] for method in args.methods}
+    print(f"\n| method | student [%], {args.labels} labels | teacher | mean of 4 views | gain over supervised |")
+    print("|---|---|---|---|---|")
+    baseline = statistics.mean(r["test_error"] for r in found["supervised"]) if "supervised" in found else None
+    for method, runs in found.items():
+        gain = f"{baseline - statistics.mean(r['test_error'] for r in runs):+.2f}" if baseline is not None else ""
+        columns = [spread([r[key] for r in runs]) for key in ("student", "teacher", "test_error_views")]
+        print(f"| {method} | {' | '.join(columns)} | {gain} |")
 
 
-def one(args: argparse.Namespace, method: str, seed: int, aside: str) -> tuple[float, float]:
-    """Errors of one run with one view and with several."""
+def one(args: argparse.Namespace, method: str, seed: int, aside: str) -> dict:
+    """The results of one run, with the errors of student and teacher by these names."""
     from sesemi import runner
 
     # The same updates for all: an epoch of asl would otherwise be one of its labeled images.
@@ -52,11 +52,14 @@ def one(args: argparse.Namespace, method: str, seed: int, aside: str) -> tuple[f
     given |= {"output": args.output or aside, "joint_forward": args.joint_forward}
     found = runner.run(*config.resolve(given), say=lambda _: None)
     print(f"{method} seed {seed}: {found['test_error']:.2f} ({found['seconds']:.0f} s)", flush=True)
-    return found["test_error"], found["test_error_views"]
+    errors = {"student": found.get("student_test_error"), "teacher": found.get("teacher_test_error")}
+    return found | errors | {found["evaluated"]: found["test_error"]}
 
 
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation."""
+def spread(values: list[float | None]) -> str:
+    """Mean and standard deviation; nothing for a method without a teacher."""
+    if None in values:
+        return ""
     return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
 
 

@@ -9,6 +9,9 @@ NETWORKS = {
     "wrn": "models.wrn",
     "nin": "models.nin",
     "mini": "models.mini",
+    # Others' name for the same network.
+    "cnn13": "models.convnet",
+    "shakeshake26": "models.shakeshake26",
 }
 
 

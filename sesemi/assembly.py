@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import inspect
 from dataclasses import dataclass
 
 import keras
@@ -11,12 +10,12 @@ import tensorflow as tf
 
 import datasets
 import models
-from sesemi import pipeline, preprocess, splits
+from sesemi import label_files, pipeline, preprocess, splits
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
 from sesemi.config import RunConfig
 from sesemi.errors import InputError
-from sesemi.methods import METHODS
+from sesemi.methods import METHODS, Method, WithRotation
 from sesemi.training import SemiSupervisedModel
 
 _JIT = {"auto": "auto", "on": True, "off": False}
@@ -48,9 +47,49 @@ class Materials:
 
     @property
     def images_per_step(self) -> int:
-        """Views that go through the network each step, as it is counted in 2019: six for each unlabeled image."""
-        views = METHODS[self.config.method].views.unlabeled
-        return self.config.labeled_batch_size + (6 * self.config.batch_size if views else 0)
+        """Views a step, as counted in 2019: each labeled image, and each view of each unlabeled one."""
+        method = build_method(self.config)
+        views = len(method.views.unlabeled) if method.views_counted is None else method.views_counted
+        unlabeled = self.config.batch_size + self.config.regularize_labeled * self.config.labeled_batch_size
+        return self.config.labeled_batch_size + views * unlabeled
+
+
+def complete(config: RunConfig) -> RunConfig:
+    """Fill in the arguments of the method that neither the user nor a preset gave.
+
+    Raises:
+        InputError: the method has no such argument, or it cannot have that value.
+    """
+    method = METHODS[config.method]
+    defaults = method.arguments()
+    if config.self_supervision == "rotation":
+        defaults["rotation_weight"] = 1.0
+    for name, value in config.arguments.items():
+        if name not in defaults:
+            there = ", ".join(defaults) or "none"
+            raise InputError(f"--set {name}={value}: {config.method} has no such argument; it has {there}")
+    config = config.replace(arguments=defaults | config.arguments)
+    build_method(config)
+    return config
+
+
+def build_method(config: RunConfig) -> Method:
+    """The method of a run, not yet built.
+
+    Raises:
+        InputError: an argument has a value that it cannot have.
+    """
+    arguments = dict(config.arguments)
+    rotation_weight = arguments.pop("rotation_weight", 1.0) if config.self_supervision == "rotation" else None
+    method = None
+    try:
+        method = METHODS[config.method](**arguments)
+        if rotation_weight is not None:
+            method = WithRotation(method, rotation_weight)
+        method.check()
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--set {error}") from error
+    return method
 
 
 def gather(config: RunConfig) -> Materials:
@@ -59,10 +98,12 @@ def gather(config: RunConfig) -> Materials:
     Raises:
         InputError: the data are missing or damaged, or do not fit the configuration.
     """
+    config = complete(config)
     try:
         data = datasets.load(config.dataset, config.data_dir).at_least(models.smallest_side(config.network))
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
+    chosen = config.labels_from and label_files.read(config.labels_from, data.train_labels, data.class_names)
     split = splits.split(
         data.train_labels,
         config.labels,
@@ -70,6 +111,7 @@ def gather(config: RunConfig) -> Materials:
         classes=len(data.class_names),
         validation=config.validation,
         exclude_labeled=config.exclude_labeled,
+        chosen=chosen,
     )
     if config.steps_per_epoch is None:
         pool = split.labeled if METHODS[config.method].unlabeled_pool == "labeled" else data.train_images
@@ -105,15 +147,16 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
     except ValueError as error:
         raise InputError(str(error)) from error
     classifier = Classifier(trunk, len(data.class_names), preprocess=layers, dropout=config.dropout)
-    method = METHODS[config.method]
-    arguments = {name: getattr(config, name) for name in inspect.signature(method).parameters if hasattr(config, name)}
     model = SemiSupervisedModel(
         classifier,
-        method(**arguments),
+        build_method(config),
         augmentation=augmentation(config),
         pixels=materials.pixels,
         l2=config.l2,
         seed=config.seed,
+        joint_forward=config.joint_forward,
+        regularize_labeled=config.regularize_labeled,
+        total_steps=config.total_steps,
     )
     model.compile(optimizer(config), jit_compile=_JIT[config.jit])
     model.optimizer.build(model.trainable_variables)
@@ -126,19 +169,41 @@ def augmentation(config: RunConfig) -> Augmentation:
 
 
 def optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
-    """SGD with Nesterov momentum and the polynomial decay ``lr (1 - t/T)^p`` of every step (Tran 2019)."""
-    rate = keras.optimizers.schedules.PolynomialDecay(
-        config.learning_rate, config.total_steps, end_learning_rate=0.0, power=config.learning_rate_power
-    )
-    return keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=config.momentum > 0)
+    """SGD with Nesterov momentum or Adam, with the rate of every step and decoupled decay of the kernels."""
+    decay = config.weight_decay or None
+    if config.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.total_steps)
+    else:
+        rate = keras.optimizers.schedules.PolynomialDecay(
+            config.learning_rate, config.total_steps, end_learning_rate=0.0, power=config.learning_rate_power
+        )
+    if config.optimizer == "adam":
+        found = keras.optimizers.Adam(rate, beta_1=config.momentum, weight_decay=decay)
+    else:
+        nesterov = config.momentum > 0
+        found = keras.optimizers.SGD(rate, momentum=config.momentum, nesterov=nesterov, weight_decay=decay)
+    if decay:
+        found.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return found
 
 
-def batches(materials: Materials, start: int, stop: int) -> tf.data.Dataset:
-    """The batches of the steps `start` to `stop` - 1."""
-    config = materials.config
+def batches(materials: Materials, start: int, stop: int, promoted: np.ndarray | None = None) -> tf.data.Dataset:
+    """The batches of the steps `start` to `stop` - 1.
+
+    Args:
+        materials: of the run.
+        start: the first step.
+        stop: the step after the last.
+        promoted: indices of images that became labeled on the way.
+    """
+    config, labeled, pool = materials.config, materials.split.labeled, materials.pool
+    if promoted is not None and len(promoted):
+        labeled = np.union1d(labeled, promoted)
+        rest = np.setdiff1d(pool, promoted)
+        pool = rest if config.exclude_labeled and len(rest) else pool
     return pipeline.index_batches(
-        materials.split.labeled,
-        materials.pool,
+        labeled,
+        pool,
         labeled_batch_size=config.labeled_batch_size,
         batch_size=config.batch_size,
         seed=config.seed,

@@ -107,7 +107,8 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Compare and keep."""
         if logs["validation_error"] < self._state.get("error", math.inf):
-            write_whole(self._path, self.model.classifier.save_weights)
+            evaluated, *_ = self.model.networks_by_name.values()
+            write_whole(self._path, evaluated.save_weights)
             self._state.update(epoch=epoch + 1, error=logs["validation_error"])
 
 

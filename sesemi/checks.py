@@ -9,9 +9,13 @@ from sesemi import presets
 from sesemi.errors import InputError
 
 CHOICES = {
-    "method": presets.METHODS,
+    "method": tuple(presets.METHODS),
     "network": presets.NETWORKS,
     "dataset": tuple(presets.DATASETS),
+    "optimizer": ("sgd", "adam"),
+    "schedule": ("polynomial", "cosine"),
+    "self_supervision": ("none", "rotation"),
+    "promote": ("none", "threshold", "balanced"),
     "precision": ("float32", "bfloat16"),
     "jit": ("auto", "on", "off"),
     "views": (1, 8),
@@ -27,7 +31,11 @@ _RANGES = {
     "learning_rate_power": (0.0, 100.0, True),
     "momentum": (0.0, 1.0, True),
     "l2": (0.0, 1e6, True),
-    "rotation_weight": (0.0, 1e6, True),
+    "weight_decay": (0.0, 1e6, True),
+    "promote_threshold": (0.0, 1.0, True),
+    "promote_fraction": (0.0, 1.0, True),
+    "promote_from": (1, 10**6, True),
+    "promote_every": (1, 10**6, True),
     "dropout": (0.0, 0.99, True),
     "trunk_dropout": (0.0, 0.99, True),
     "shift": (0, 8, True),
@@ -51,6 +59,10 @@ def check(config) -> None:
     for name in _RANGES:
         _check_range(name, getattr(config, name))
     _check_labels(config)
+    if config.self_supervision == "rotation" and config.method in ("sesemi", "asl"):
+        raise InputError(f"--self-supervision rotation: {config.method} has that term already; leave it out")
+    if config.promote != "none" and config.promote_from >= config.epochs:
+        raise InputError(f"--promote-from {config.promote_from}: there are only {config.epochs} epochs; use fewer")
     if not re.fullmatch(r"[\w.+=@-]+", config.name) or config.name in (".", ".."):
         raise InputError(f"--name {config.name!r}: a folder name of letters, digits and . _ + = @ - is needed")
     if "," in config.gpu:
@@ -90,6 +102,8 @@ def _check_range(name: str, value: Any) -> None:
 def _check_labels(config) -> None:
     facts = presets.DATASETS[config.dataset]
     if isinstance(config.labels, str):
+        if config.labels == "file" and config.labels_from is not None:
+            return
         if config.labels != "all":
             raise InputError(f"--labels {config.labels}: give a number of images, or all")
         return

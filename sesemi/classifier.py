@@ -30,6 +30,15 @@ class Classifier(keras.Model):
         self.head = keras.layers.Dense(num_classes, name="head")
         self.build((None, *self.image_shape))
 
+    def frozen_copy(self, name: str) -> "Classifier":
+        """A second classifier with the same weights, which no optimizer sees; preprocessing is shared."""
+        copy = Classifier(
+            self.trunk, self.num_classes, preprocess=self.preprocess, dropout=self.dropout_rate, name=name
+        )
+        copy.head.set_weights(self.head.get_weights())
+        copy.trainable = False
+        return copy
+
     def build(self, input_shape):
         """Create the weights of the head."""
         self.head.build((None, self.trunk.output_shape[-1]))

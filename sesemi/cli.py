@@ -1,6 +1,7 @@
 """The command line: argparse -> `RunConfig`. Imports no TensorFlow, so that ``--help`` is instant."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -12,6 +13,14 @@ from sesemi.checks import CHOICES
 from sesemi.errors import InputError
 
 EXIT_BAD_INPUT = 2
+_STRENGTHS = {
+    "shift": "largest shift of a weak view, in pixels",
+    "noise": "standard deviation of a weak view's noise, on the scale of preprocessed images",
+    "dropout": "rate before the class head",
+    "trunk-dropout": "rate inside the network",
+    "flip": "mirror half of the weak views",
+    "zca": "whiten the images",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,6 +36,18 @@ def _labels(text: str) -> int | str:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: give a number of images, or all") from None
+
+
+def _argument(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not (name.isidentifier() and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r}: give NAME=VALUE")
+    if value in ("True", "False"):
+        value = value.lower()
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def build_parser(program: str) -> argparse.ArgumentParser:
@@ -47,7 +68,9 @@ def build_parser(program: str) -> argparse.ArgumentParser:
 
 
 def _add_what(group) -> None:
-    group.add_argument("--network", choices=presets.NETWORKS, help="trunk (default: mini for digits, otherwise wrn)")
+    group.add_argument(
+        "--network", choices=presets.NETWORKS, help="trunk (default: mini for digits, else the method's)"
+    )
     group.add_argument("--dataset", choices=tuple(presets.DATASETS), help="data set (default: digits)")
     group.add_argument(
         "--labels",
@@ -64,9 +87,22 @@ def _add_what(group) -> None:
     )
     group.add_argument(
         "--method",
-        choices=presets.METHODS,
-        help="sesemi (default), supervised (without the self-supervised head), "
-        "asl (that head sees only the labeled images)",
+        choices=tuple(presets.METHODS),
+        metavar="NAME",
+        help=f"{', '.join(presets.METHODS)} (default: sesemi; README says what each is)",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        type=_argument,
+        metavar="NAME=VALUE",
+        dest="arguments",
+        help="a hyper-parameter of the method, such as weight=10; again for another (--dry-run lists them)",
+    )
+    group.add_argument(
+        "--self-supervision",
+        choices=CHOICES["self_supervision"],
+        help="rotation: SESEMI's six-way head beside any other method (--set rotation_weight=1.0)",
     )
 
 
@@ -81,15 +117,35 @@ def _add_training(group) -> None:
     group.add_argument(
         "--batch-size",
         type=int,
-        help="unlabeled images a step; the network sees six views of each (default: 16)",
+        help="unlabeled images a step; a self-supervised branch sees six views of each",
     )
-    group.add_argument("--labeled-batch-size", type=int, help="labeled images a step (default: 6 x batch size)")
-    group.add_argument("--learning-rate", type=float, help="of the first step (default: 0.05)")
+    group.add_argument("--labeled-batch-size", type=int, help="labeled images a step (for sesemi 6 x batch size)")
+    group.add_argument("--optimizer", choices=CHOICES["optimizer"])
+    group.add_argument("--learning-rate", type=float, help="of the first step")
+    group.add_argument("--schedule", choices=CHOICES["schedule"], help="how the rate falls")
+    group.add_argument("--learning-rate-power", type=float, help="of the polynomial; 0: constant")
+    group.add_argument("--l2", type=float, help="times the sum of all squared kernels, added to the loss")
+    group.add_argument("--weight-decay", type=float, help="decoupled, times the rate")
     group.add_argument(
         "--joint-forward",
         action=argparse.BooleanOptionalAction,
-        help="labeled and self-supervised images in one call of the trunk (default: only for digits)",
+        help="labeled and unlabeled images in one call of the trunk, normalized together, instead of one call each",
     )
+    group.add_argument(
+        "--regularize-labeled",
+        action=argparse.BooleanOptionalAction,
+        help="the unlabeled loss covers the labeled images of a step too",
+    )
+    group.add_argument(
+        "--promote",
+        choices=CHOICES["promote"],
+        help="on the way, turn the most confident unlabeled images into labeled ones: those above a threshold, or "
+        "the same fraction of every class (balanced)",
+    )
+    group.add_argument("--promote-threshold", type=float, metavar="P", help="for threshold (default: 0.99)")
+    group.add_argument("--promote-fraction", type=float, metavar="P", help="for balanced (default: 0.1)")
+    group.add_argument("--promote-from", type=int, metavar="EPOCH", help="epochs before the first (default: half)")
+    group.add_argument("--promote-every", type=int, metavar="EPOCHS", help="between two (default: a twentieth)")
     group.add_argument("--precision", choices=CHOICES["precision"])
     group.add_argument("--jit", choices=CHOICES["jit"], help="XLA (auto: on with a GPU)")
     group.add_argument(
@@ -101,6 +157,15 @@ def _add_training(group) -> None:
 
 def _add_data(group) -> None:
     group.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files or its official archive")
+    group.add_argument(
+        "--labels-from",
+        metavar="FILE",
+        help="the labeled images: a run's split.json, or a line for each with its index or FILENAME CLASS",
+    )
+    for name in ("shift", "noise", "dropout", "trunk-dropout"):
+        group.add_argument(f"--{name}", type=int if name == "shift" else float, help=_STRENGTHS[name])
+    for name in ("flip", "zca"):
+        group.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=_STRENGTHS[name])
     group.add_argument(
         "--exclude-labeled",
         action="store_true",
@@ -147,8 +212,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
     given = vars(build_parser(program).parse_args(arguments))
     action = "dry-run" if given.pop("dry_run", False) else "preview" if given.pop("preview", False) else "train"
     try:
+        if "arguments" in given:
+            given["arguments"] = dict(given["arguments"])
         base = config_module.read_settings(given.pop("config"), given) if "config" in given else {}
-        config, origins = config_module.resolve({**base, **given})
+        both = base.get("arguments", {}) | given.get("arguments", {})
+        config, origins = config_module.resolve({**base, **given, "arguments": both})
         # A scheduler's own choice of GPU stands unless the user says otherwise.
         if "gpu" in given or "CUDA_VISIBLE_DEVICES" not in os.environ:
             select_device(config.gpu)

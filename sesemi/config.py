@@ -22,25 +22,31 @@ class RunConfig:
     """One run, wholly resolved; build it with `resolve` or `from_json`.
 
     Attributes:
-        method: ``sesemi``, ``supervised`` (no self-supervised head) or ``asl`` (that head sees only the
-            labeled images).
+        method: a name in `presets.METHODS`.
+        arguments: hyper-parameters of the method's class, by name; what is not said here is the class's default.
         network: trunk, a name in ``models/``.
         dataset: a name in ``datasets/``.
-        labels: number of labeled images, or ``"all"``.
+        labels: number of labeled images, ``"all"``, or ``"file"`` with `labels_from`.
+        labels_from: a file that says which images are labeled (`sesemi.label_files`), or None.
         seed: everything random is a function of it and of the step.
         epochs: number of epochs.
         steps_per_epoch: updates an epoch; None until the data are loaded (then training images,
             for asl labeled images, // batch_size).
-        batch_size: unlabeled images a step; the self-supervised branch sees six views of each.
+        batch_size: unlabeled images a step; a self-supervised branch sees six views of each.
         labeled_batch_size: labeled images a step.
-        learning_rate: the first step's; then ``learning_rate * (1 - t/T) ** learning_rate_power``.
-        learning_rate_power: see above.
-        momentum: Nesterov momentum of SGD.
+        optimizer: ``sgd`` (Nesterov) or ``adam``.
+        learning_rate: the first step's.
+        schedule: ``polynomial``: ``learning_rate * (1 - t/T) ** learning_rate_power``, or ``cosine``:
+            ``learning_rate * (1 + cos(pi t/T)) / 2``.
+        learning_rate_power: see above; 0 is a constant rate.
+        momentum: Nesterov momentum of SGD, or beta_1 of Adam.
         l2: adds ``l2 * sum(w**2)`` over conv and dense kernels (Keras convention: twice PyTorch's
             weight decay).
-        rotation_weight: multiplies the self-supervised loss.
-        joint_forward: whether labeled and self-supervised images go through the trunk in one call, normalized
+        weight_decay: decoupled: kernels are multiplied by ``1 - weight_decay * rate`` each step.
+        self_supervision: ``rotation`` adds the six-way head to any method, or ``none``.
+        joint_forward: whether labeled and unlabeled images go through the trunk in one call, normalized
             together, instead of one after the other.
+        regularize_labeled: whether the labeled images of a step are also among its unlabeled ones.
         dropout: rate before the class head, in [0, 1).
         trunk_dropout: rate inside the trunk, in [0, 1).
         shift: largest shift in pixels along each axis.
@@ -50,6 +56,12 @@ class RunConfig:
         zca: whether images are whitened.
         zca_ridge: added to the diagonal of the covariance.
         exclude_labeled: whether the unlabeled pool leaves the labeled images out.
+        promote: which unlabeled images become labeled on the way: ``none``, those above a ``threshold``, or the same
+            fraction of every class (``balanced``).
+        promote_threshold: least confidence for ``threshold``.
+        promote_fraction: of the unlabeled images that are taken for a class, the part promoted by ``balanced``.
+        promote_from: epochs before the first promotion; default: half of them.
+        promote_every: epochs between promotions; default: a twentieth of them.
         validation: fraction of the labeled images of each class held out to select the best epoch.
         views: 1, or 8 for the multi-view average at the end (4 where mirroring changes the class).
         precision: ``float32`` or ``bfloat16`` (compute; weights stay float32).
@@ -63,20 +75,26 @@ class RunConfig:
     """
 
     method: str
+    arguments: dict
     network: str
     dataset: str
     labels: int | str
+    labels_from: str | None
     seed: int
     epochs: int
     steps_per_epoch: int | None
     batch_size: int
     labeled_batch_size: int
+    optimizer: str
     learning_rate: float
+    schedule: str
     learning_rate_power: float
     momentum: float
     l2: float
-    rotation_weight: float
+    weight_decay: float
+    self_supervision: str
     joint_forward: bool
+    regularize_labeled: bool
     dropout: float
     trunk_dropout: float
     shift: int
@@ -86,6 +104,11 @@ class RunConfig:
     zca: bool
     zca_ridge: float
     exclude_labeled: bool
+    promote: str
+    promote_threshold: float
+    promote_fraction: float
+    promote_from: int
+    promote_every: int
     validation: float
     views: int
     precision: str
@@ -141,10 +164,10 @@ def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
             raise InputError(f"unknown setting {name!r}; known are {', '.join(sorted(fields))}")
     values: dict[str, Any] = {"method": "sesemi", "network": None, "dataset": "digits"}
     values.update({k: given[k] for k in values if given.get(k) is not None})
-    # With no flags at all the demo runs, and its small images need no more than the small trunk.
-    values["network"] = values["network"] or ("mini" if values["dataset"] == "digits" else "wrn")
-    for name in ("method", "network", "dataset"):
+    for name in ("method", "dataset"):
         checks.check_choice(name, values[name])
+    values["network"] = values["network"] or presets.network(values["method"], values["dataset"])
+    checks.check_choice("network", values["network"])
     origins = {name: "user" if given.get(name) is not None else "default" for name in values}
     preset = presets.settings(values["method"], values["dataset"], values["network"])
     for name, setting in preset.items():
@@ -159,9 +182,16 @@ def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
         "quiet": False,
     }.items():
         values[name], origins[name] = value, "default"
+    own = presets.arguments(values["method"], values["dataset"])
+    values["arguments"], origins["arguments"] = {name: setting.value for name, setting in own.items()}, "see below"
+    origins |= {f"arguments.{name}": f"{setting.origin}: {setting.source}" for name, setting in own.items()}
     for name, value in given.items():
-        if value is not None:
+        if name == "arguments":
+            values[name] = values[name] | (value or {})
+            origins |= {f"arguments.{argument}": "user" for argument in value or {}}
+        elif value is not None:
             values[name], origins[name] = value, "user"
+    _fill_dependent(values, given)
     if values["labeled_batch_size"] is None and isinstance(values["batch_size"], int):
         # Tran 2019 draws as many labeled images as the other branch has views.
         values["labeled_batch_size"] = 6 * values["batch_size"]
@@ -170,11 +200,23 @@ def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
     return RunConfig(**values), origins
 
 
+def _fill_dependent(values: dict[str, Any], given: dict[str, Any]) -> None:
+    """Defaults that are made of other settings."""
+    if values["labels_from"] is not None:
+        if given.get("labels") not in (None, "file"):
+            raise InputError(f"--labels {given['labels']}: the file of --labels-from says how many; leave it out")
+        values["labels"] = "file"
+    if isinstance(values["epochs"], int):
+        for name, part in (("promote_from", 2), ("promote_every", 20)):
+            values[name] = max(values["epochs"] // part, 1) if values[name] is None else values[name]
+
+
 def _default_name(values: dict[str, Any], origins: Origins) -> str:
     """The same command always gives the same name, and another command another one."""
     told = ("method", "network", "dataset", "labels", "seed")
     name = "{dataset}-{labels}-{network}-{method}-seed{seed}".format(**values)
     others = {k: v for k, v in values.items() if origins.get(k) == "user" and k not in told and k not in PLACEMENT}
+    others |= {k: v for k, v in values["arguments"].items() if origins[f"arguments.{k}"] == "user"}
     if others:
         name += "-" + hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8]
     return name
@@ -224,5 +266,9 @@ def read_settings(path: str | Path, given: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"--config {path}: {error}") from error
     settings = config.identity()
     if any(given.get(name, settings[name]) != settings[name] for name in ("method", "dataset", "network")):
-        return {k: v for k, v in settings.items() if origins.get(k) == "user" or k in ("method", "dataset", "network")}
+        kept = {k: v for k, v in settings.items() if origins.get(k) == "user" or k in ("method", "dataset", "network")}
+        if given.get("method", config.method) == config.method:
+            of_user = {k: v for k, v in config.arguments.items() if origins.get(f"arguments.{k}") == "user"}
+            kept["arguments"] = of_user
+        return kept
     return settings

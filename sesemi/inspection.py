@@ -37,9 +37,11 @@ def dry_run(config: RunConfig, origins: Origins) -> None:
     config = materials.config
     for note in materials.data.notes:
         print(note)
-    width = max(map(len, vars(config)))
-    for name, value in vars(config).items():
-        print(f"{name:<{width}}  {value!s:<24}  {origins.get(name, '')}")
+    settings = {**vars(config), **{f"arguments.{name}": value for name, value in config.arguments.items()}}
+    width = max(map(len, settings))
+    for name, value in settings.items():
+        if name != "arguments":
+            print(f"{name:<{width}}  {value!s:<24}  {origins.get(name, 'default: of the method')}")
     # The whitening matrix takes seconds to fit and its values do not change the time of a step.
     model = assembly.build_model(materials, fit_whitening=False)
     seconds = time_step(model, materials)

@@ -36,7 +36,22 @@ class DevicePixels:
                 f"and labels of shape {labels.shape}"
             )
         self.images = tf.constant(images)
-        self.labels = tf.constant(labels, tf.int32)
+        # A variable, because promotion gives labels to images on the way; of 64 bits, because TensorFlow keeps 32-bit
+        # integer variables off the GPU.
+        self.labels = tf.Variable(labels, dtype=tf.int64, trainable=False)
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def relabel(self, index: np.ndarray, labels: np.ndarray) -> None:
+        """Give images other labels.
+
+        Args:
+            index: ``[K]``.
+            labels: ``[K]``.
+        """
+        if len(index):
+            self.labels.scatter_nd_update(np.reshape(index, (-1, 1)), np.asarray(labels, np.int64))
 
     def host_images(self) -> np.ndarray:
         """The images as a read-only array, without a second copy where the device is the CPU."""
@@ -50,12 +65,15 @@ class DevicePixels:
             batch: ``step`` (scalar), ``labeled`` ``[B]`` and ``unlabeled`` ``[U]`` indices.
 
         Returns:
-            ``step``, ``labeled`` and ``unlabeled`` images (uint8) and ``labels`` ``[B]``.
+            ``step``, ``labeled`` and ``unlabeled`` images (uint8), ``labels`` ``[B]``, and the indices as
+            ``labeled_index`` and ``unlabeled_index``.
         """
         return {
             "step": batch["step"],
+            "labeled_index": batch["labeled"],
+            "unlabeled_index": batch["unlabeled"],
             "labeled": tf.gather(self.images, batch["labeled"]),
-            "labels": tf.gather(self.labels, batch["labeled"]),
+            "labels": tf.cast(tf.gather(self.labels, batch["labeled"]), tf.int32),
             "unlabeled": tf.gather(self.images, batch["unlabeled"]),
         }
 

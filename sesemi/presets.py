@@ -7,11 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 PAPER = "Tran 2019, arXiv:1906.10343, and its published program"
+TRICKS = "Tricks-of-Semi-supervisedDeepLeanring-Pytorch, run.sh (CIFAR-10, 4,000 labels, CNN-13)"
+MIXMATCH = "Berthelot et al. 2019, arXiv:1905.02249, and ScarceClassifier"
+SCARCE = "ScarceClassifier (promotion from half of the run on, every twentieth of it)"
 OURS = "sesemi's own choice"
 _ELSEWHERE = "as Tran 2019 on other data"
 
-METHODS = ("sesemi", "supervised", "asl")
-NETWORKS = ("convnet", "wrn", "nin", "mini")
+# The registry: name on the command line -> file in `methods/` and class in it.
+METHODS = {
+    "sesemi": "sesemi:SESEMI",
+    "supervised": "supervised:Supervised",
+    "asl": "asl:ASL",
+    "pi_model": "pi_model:PiModel",
+    "temporal_ensembling": "temporal_ensembling:TemporalEnsembling",
+    "mean_teacher": "mean_teacher:MeanTeacher",
+    "vat": "vat:VAT",
+    "ict": "ict:ICT",
+    "mixmatch": "mixmatch:MixMatch",
+    "pseudo_label": "pseudo_label:PseudoLabel",
+    "mix_pseudo_label": "mix_pseudo_label:MixPseudoLabel",
+}
+NETWORKS = ("convnet", "wrn", "nin", "mini", "cnn13", "shakeshake26")
 
 
 @dataclass(frozen=True)
@@ -45,10 +61,35 @@ DATASETS = {
 }
 
 
+_FIRST = ("sesemi", "supervised", "asl")
+# The "Tricks" project trains every method alike: CIFAR-10, 4,000 labels, CNN-13. Its weight decay of 5e-4 is an l2 of
+# 2.5e-4 here; its colour jitter we have not; preprocessing and noise are those of Tran 2019.
+_TRICKS_COMMON = {
+    "epochs": 400, "batch_size": 100, "labeled_batch_size": 100, "learning_rate": 0.1, "schedule": "cosine",
+    "l2": 2.5e-4, "dropout": 0.0, "trunk_dropout": 0.0,
+}  # fmt: skip
+_TRICKS = {
+    "pi_model": {"trunk_dropout": 0.5},
+    "temporal_ensembling": {},
+    "mean_teacher": {},
+    "vat": {"trunk_dropout": 0.5},
+    "ict": {},
+    "pseudo_label": {},
+    "mix_pseudo_label": {},
+}
+# 100,000 updates of 64 + 64 images; Adam at a constant rate, decoupled decay of 0.02 times the rate.
+_MIXMATCH = {
+    "epochs": 128, "batch_size": 64, "labeled_batch_size": 64, "optimizer": "adam", "learning_rate": 0.002,
+    "learning_rate_power": 0.0, "momentum": 0.9, "l2": 0.0, "weight_decay": 0.02, "dropout": 0.0, "noise": 0.0,
+    "zca": False, "joint_forward": True,
+}  # fmt: skip
+_PAIRED = {"batch_size": 64, "labeled_batch_size": 64}
 # Where two thousand updates are all there is, BatchNorm's averages lag behind weights that still move, and those of
 # upright and of rotated digits cannot be mixed: the rate falls to nothing in a straight line, and both batches share
 # one trunk call (README has the measurement).
-_DIGITS = {"learning_rate_power": 1.0, "joint_forward": True}
+_DIGITS = {"learning_rate_power": 1.0, "joint_forward": True, "steps_per_epoch": 62}
+_DIGITS_BATCHES = {"sesemi": {}, "supervised": {}, "asl": {"steps_per_epoch": None}}
+_DIGITS_ARGUMENTS: dict[str, dict[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -61,7 +102,14 @@ class Setting:
 
 
 def _setting(value: Any, source: str) -> Setting:
-    return Setting(value, "paper" if source == PAPER else "default", source)
+    return Setting(value, "paper" if source in (PAPER, TRICKS, MIXMATCH) else "default", source)
+
+
+def network(method: str, dataset: str) -> str:
+    """The network that is used if the user names none: the method's paper's, and on the small digits the small one."""
+    if dataset == "digits":
+        return "mini"
+    return "cnn13" if method in _TRICKS else "wrn"
 
 
 def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
@@ -76,26 +124,52 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         Setting by name. ``steps_per_epoch`` is None: it depends on the number of training images,
         for asl of labeled ones.
     """
+    values = _sesemi(method, dataset, network)
+    if dataset == "digits":
+        values = {name: (value, _ELSEWHERE if source == PAPER else source) for name, (value, source) in values.items()}
+        values |= {name: (value, OURS) for name, value in (_DIGITS | _DIGITS_BATCHES.get(method, _PAIRED)).items()}
+    elif method in _TRICKS:
+        values |= {name: (value, TRICKS) for name, value in (_TRICKS_COMMON | _TRICKS[method]).items()}
+    elif method == "mixmatch":
+        values |= {name: (value, MIXMATCH) for name, value in _MIXMATCH.items()}
+    elif method not in _FIRST:
+        values |= {name: (value, OURS) for name, value in _PAIRED.items()}
+    return {name: _setting(value, source) for name, (value, source) in values.items()}
+
+
+def arguments(method: str, dataset: str) -> dict[str, Setting]:
+    """Arguments of the method's class that differ from its defaults on this data set."""
+    values = _DIGITS_ARGUMENTS.get(method, {}) if dataset == "digits" else {}
+    return {name: _setting(value, OURS) for name, value in values.items()}
+
+
+def _sesemi(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str]]:
     facts = DATASETS[dataset]
     asl = method == "asl"
     # Tran 2019: dropout .2 before the class head; on SVHN .5 for convnet and wrn (for asl only for convnet),
     # and .5 inside convnet.
-    strong_dropout = dataset == "svhn" and (network == "convnet" or (network == "wrn" and not asl))
+    convnet = network in ("convnet", "cnn13")
+    strong_dropout = dataset == "svhn" and (convnet or (network == "wrn" and not asl))
     asl_epochs = asl and dataset != "digits"
-    values = {
+    return {
         "labels": (facts.labels, facts.source),
+        "labels_from": (None, OURS),
         "epochs": (300, PAPER) if asl_epochs else (facts.epochs, facts.source),
         "steps_per_epoch": (None, PAPER),
         "batch_size": (16, PAPER),
         "labeled_batch_size": (None, PAPER),
+        "optimizer": ("sgd", PAPER),
         "learning_rate": (0.05, PAPER),
+        "schedule": ("polynomial", PAPER),
         "learning_rate_power": (0.5, PAPER),
         "momentum": (0.9, PAPER),
         "l2": (5e-4, PAPER),
-        "rotation_weight": (1.0, PAPER),
+        "weight_decay": (0.0, PAPER),
+        "self_supervision": ("none", OURS),
         "joint_forward": (False, PAPER),
+        "regularize_labeled": (False, PAPER),
         "dropout": (0.5 if strong_dropout else 0.2, PAPER),
-        "trunk_dropout": (0.5 if dataset == "svhn" and network == "convnet" else 0.0, PAPER),
+        "trunk_dropout": (0.5 if dataset == "svhn" and convnet else 0.0, PAPER),
         "shift": (2, PAPER),
         "flip": (facts.flip, PAPER),
         "noise": (0.15, PAPER),
@@ -103,12 +177,13 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         "zca": (facts.zca, PAPER),
         "zca_ridge": (0.1, PAPER),
         "exclude_labeled": (False, PAPER),
+        "promote": ("none", OURS),
+        "promote_threshold": (0.99, SCARCE),
+        "promote_fraction": (0.1, SCARCE),
+        "promote_from": (None, SCARCE),
+        "promote_every": (None, SCARCE),
         "validation": (0.0, PAPER),
         "views": (8, PAPER),
         "precision": ("float32", PAPER),
         "jit": ("auto", OURS),
     }
-    if dataset == "digits":
-        values = {name: (value, _ELSEWHERE if source == PAPER else source) for name, (value, source) in values.items()}
-        values |= {name: (value, OURS) for name, value in _DIGITS.items()}
-    return {name: _setting(value, source) for name, (value, source) in values.items()}

@@ -127,11 +127,35 @@ def write_html(
 <p>One view, last epoch; nothing was chosen on the test set.{_views_sentence(results)}</p>
 {images}
 <h2>Numbers</h2>{_table((k, _text(v)) for k, v in numbers.items())}
+{_promotions(results.get("promotions", []))}
 <h2>Error by class [%]</h2>{_table((name, _text(error)) for name, error in classes)}
 <h2>Settings</h2>{_table((k, _text(v), origins.get(k, "")) for k, v in settings.items())}
 <p><small>config.json repeats this run: python train_evaluate_sesemi.py --config config.json</small></p></html>
 """
     path.write_text(page, encoding="utf-8")
+
+
+def _promotions(records: list[dict[str, Any]]) -> str:
+    """A row a promotion: how many joined, how many rightly, and at each confidence how many there were, and right."""
+    if not records:
+        return ""
+    header = ("after epoch", "promoted", "right", *(f"≥ {level['confidence']}" for level in records[0]["levels"]))
+    rows = [
+        (
+            record["epoch"],
+            record["promoted"],
+            "unknown" if record["right"] is None else record["right"],
+            *(_level(level) for level in record["levels"]),
+        )
+        for record in records
+    ]
+    what = "Of all images that could join, by confidence: how many, and how many of them right."
+    return f"<h2>Promotions</h2><p>{what}</p>{_table([header, *rows])}"
+
+
+def _level(level: dict[str, Any]) -> str:
+    share = "" if level["right"] is None else f" ({100 * level['right']:.2f} % right)"
+    return f"{level['images']}{share}"
 
 
 def _views_sentence(results: dict[str, Any]) -> str:

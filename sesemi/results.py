@@ -11,11 +11,14 @@ import numpy as np
 from sesemi import evaluate, export, inspection, report
 from sesemi.assembly import Materials, augmentation
 from sesemi.checkpoint import write_atomically, write_whole
+from sesemi.classifier import Classifier
 from sesemi.config import Origins
 from sesemi.training import SemiSupervisedModel
 
 FILE = "results.json"
 MODEL = "model.keras"
+OTHER_MODEL = "model_{}.keras"
+PROMOTED = "promoted.csv"
 BEST_WEIGHTS = "best.weights.h5"
 BEST_MODEL = "model_best_validation.keras"
 _PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "matplotlib")
@@ -28,33 +31,28 @@ def versions() -> dict[str, str]:
     return {"sesemi": __version__, **{package: metadata.version(package) for package in _PACKAGES}}
 
 
-def finish(
-    materials: Materials,
-    model: SemiSupervisedModel,
-    origins: Origins,
-    measurements: dict[str, float],
-    rows: list[dict[str, float]],
-    best: dict[str, float],
-) -> dict[str, Any]:
+def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, session) -> dict[str, Any]:
     """Export, evaluate what was exported, and write everything; ``results.json`` comes last.
 
     Args:
         materials: of the run.
         model: after the last step.
         origins: of the settings.
-        measurements: seconds, images and memory of the training.
-        rows: of ``log.csv``.
-        best: epoch and error of the best epoch by validation, or empty.
+        session: what trained it, with its ``history``, ``best`` epoch, ``promotions`` and ``measurements()``.
 
     Returns:
         What ``results.json`` holds. Errors are those of the files on the disk, read back.
     """
-    folder = materials.config.run_dir
+    folder, rows, best = materials.config.run_dir, session.history.rows, session.best
     views = inspection.views_rows(materials, model)
-    found = _identity(materials) | _last_epoch(materials, model)
+    found = _identity(materials) | _last_epoch(materials, model) | _other_network(materials, model)
     if best:
         found["validation_error"] = rows[-1]["validation_error"]
         found |= _best_epoch(materials, model, best)
+    if session.promotions.records:
+        found["promotions"] = session.promotions.records
+        write_atomically(folder / PROMOTED, session.promotions.to_csv(materials.data.train_labels))
+    measurements = session.measurements()
     found |= {
         "train_losses": {k: v for k, v in rows[-1].items() if k in ("loss", *model.trackers)},
         "seconds": measurements["seconds"],
@@ -62,6 +60,7 @@ def finish(
         "peak_memory_mib": max(measurements["peak_memory_mib"], inspection.peak_memory_mib()),
         "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
         "split_sha256": materials.split.digest,
+        "data_sha256": materials.data_digest,
         "versions": versions(),
     }
     _pictures(folder, found, rows, views, materials.config, origins)
@@ -86,11 +85,13 @@ def _identity(materials: Materials) -> dict[str, Any]:
 def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, Any]:
     """Export, and the errors of what was exported with one view and with several; writes ``predictions.npz``."""
     config, data, folder = materials.config, materials.data, materials.config.run_dir
-    exported = _export(model, folder / MODEL)
+    name, network = next(iter(model.networks_by_name.items()))
+    exported = _export(network, folder / MODEL)
     probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
     matrix = evaluate.confusion(probs, data.test_labels)
     saved = {"probabilities": probs, "labels": data.test_labels}
     found = {
+        "evaluated": name,
         "test_error": evaluate.error_percent(probs, data.test_labels),
         "test_error_views": None,
         "class_errors": evaluate.class_errors_percent(matrix),
@@ -105,15 +106,26 @@ def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, A
     return found
 
 
-def _export(model: SemiSupervisedModel, path: Path) -> keras.Model:
-    export.save(export.build(model.classifier), path)
+def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str, float]:
+    """The student beside its teacher, or the teacher beside its student: exported too, with its error."""
+    found = {}
+    for name, network in list(model.networks_by_name.items())[1:]:
+        exported = _export(network, materials.config.run_dir / OTHER_MODEL.format(name))
+        probs = evaluate.probabilities(evaluate.compiled(exported), materials.data.test_images)
+        found[f"{name}_test_error"] = evaluate.error_percent(probs, materials.data.test_labels)
+    return found
+
+
+def _export(network: Classifier, path: Path) -> keras.Model:
+    export.save(export.build(network), path)
     return keras.models.load_model(path)
 
 
 def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
     folder, data = materials.config.run_dir, materials.data
-    model.classifier.load_weights(folder / BEST_WEIGHTS)
-    exported = _export(model, folder / BEST_MODEL)
+    network, *_ = model.networks_by_name.values()
+    network.load_weights(folder / BEST_WEIGHTS)
+    exported = _export(network, folder / BEST_MODEL)
     probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
     return {
         "best_epoch": best["epoch"],
@@ -147,6 +159,16 @@ def summary(found: dict[str, Any], folder: Path) -> str:
     lines = [f"test error {found['test_error']:.2f} % (one view, last epoch)"]
     if found["test_error_views"] is not None:
         lines.append(f"test error {found['test_error_views']:.2f} % (mean of {found['views']} views)")
+    for name in ("student", "teacher"):
+        if f"{name}_test_error" in found:
+            lines.append(
+                f"test error {found[f'{name}_test_error']:.2f} % (the {name}, which is not what the paper takes)"
+            )
+    if "promotions" in found:
+        total = sum(record["promoted"] for record in found["promotions"])
+        right = [record["right"] for record in found["promotions"]]
+        known = f", {sum(right)} of them rightly" if None not in right else ""
+        lines.append(f"{total} images promoted{known}: {folder / PROMOTED}")
     if "best_epoch" in found:
         lines.append(
             f"test error {found['test_error_at_best_validation']:.2f} % (epoch {found['best_epoch']}, "

@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -62,6 +63,27 @@ class Draws:
     def integers(self, name: str, shape: Shape, low: int, high: int) -> tf.Tensor:
         """Int32 in ``low … high``, both included, for ranges far below 2**24."""
         return low + tf.cast(tf.floor(self.uniform(name, shape) * (high - low + 1)), tf.int32)
+
+    def permutation(self, name: str, count: int) -> tf.Tensor:
+        """A random order of ``0 … count - 1``, int32."""
+        return tf.argsort(self.uniform(name, (count,)), stable=True)
+
+    def beta(self, name: str, shape: Shape, alpha: float) -> tf.Tensor:
+        """Float32 in [0, 1] of the symmetric distribution Beta(alpha, alpha), by a table of its quantiles.
+
+        (`keras.random.beta` has no XLA kernel.) The table is exact at 4,097 points and linear between them.
+        """
+        quantiles = tf.constant(_beta_quantiles(alpha), tf.float32)
+        place = self.uniform(name, shape) * (quantiles.shape[0] - 1)
+        left = tf.cast(tf.floor(place), tf.int32)
+        low, high = tf.gather(quantiles, left), tf.gather(quantiles, left + 1)
+        return low + (high - low) * (place - tf.cast(left, tf.float32))
+
+
+def _beta_quantiles(alpha: float):
+    from scipy.special import betaincinv
+
+    return betaincinv(alpha, alpha, np.linspace(0.0, 1.0, 4097))
 
 
 @contextlib.contextmanager

@@ -79,6 +79,7 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
         callbacks.NonFiniteLossError: a loss term became NaN.
         checkpoint.CheckpointError: the disk is full.
     """
+    config = assembly.complete(config)
     folder = config.run_dir
     if config.tensorboard:
         inspection.require_tensorboard()
@@ -168,6 +169,6 @@ def _train(materials: assembly.Materials, origins: Origins, say) -> dict[str, An
     with signals_to(session.saver):
         session.fit()
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    found = results.finish(materials, model, origins, session.measurements(), session.history.rows, session.best)
+    found = results.finish(materials, model, origins, session)
     _tidy(folder)
     return found

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
-from sesemi import assembly, callbacks, evaluate, inspection, progress, results
+from sesemi import assembly, callbacks, evaluate, inspection, losses, progress, promotion, results
+
+_CHUNK = 5000
 
 
 class Session:
@@ -33,6 +36,9 @@ class Session:
             epochs=config.epochs, images_per_step=materials.images_per_step, show=not config.quiet, **timing
         )
         self.saver = callbacks.SaveAndStop(checkpoints, self._state, **timing)
+        self.promotions = promotion.Promotions(**state.get("promotions", {}))
+        materials.pixels.relabel(self.promotions.index, self.promotions.labels)
+        self._classify = {name: _probabilities(network) for name, network in model.networks_by_name.items()}
 
     def fit(self) -> None:
         """Train from the first step to the last; an epoch that was interrupted is finished first."""
@@ -40,28 +46,62 @@ class Session:
         epoch, done = divmod(self._first, config.steps_per_epoch)
         common = {"verbose": 0, "shuffle": False, "callbacks": self._callbacks()}
         if done:
-            rest = assembly.batches(self._materials, self._first, (epoch + 1) * config.steps_per_epoch)
             steps = config.steps_per_epoch - done
+            rest = self._batches(self._first, (epoch + 1) * config.steps_per_epoch)
             self._model.fit(rest, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=steps, **common)
             epoch += 1
-        if epoch < config.epochs:
-            rest = assembly.batches(self._materials, epoch * config.steps_per_epoch, config.total_steps)
+        for end in self._stages():
+            if end <= epoch:
+                continue
+            self._promote_if_due(epoch)
             steps = config.steps_per_epoch
-            self._model.fit(rest, initial_epoch=epoch, epochs=config.epochs, steps_per_epoch=steps, **common)
+            rest = self._batches(epoch * steps, end * steps)
+            self._model.fit(rest, initial_epoch=epoch, epochs=end, steps_per_epoch=steps, **common)
+            epoch = end
         self.saver.save()
         self.saver.stop_if_asked()
 
+    def _stages(self) -> list[int]:
+        """Epochs after which something other than the next epoch follows: a promotion, or the end."""
+        config = self._materials.config
+        if config.promote == "none":
+            return [config.epochs]
+        return [*range(config.promote_from, config.epochs, config.promote_every), config.epochs]
+
+    def _batches(self, start: int, stop: int):
+        return assembly.batches(self._materials, start, stop, self.promotions.index)
+
+    def _promote_if_due(self, epoch: int) -> None:
+        """At a stage's first step, unless the checkpoint knows of it already."""
+        config, data, split = self._materials.config, self._materials.data, self._materials.split
+        if epoch not in self._stages() or self.promotions.done_at(epoch):
+            return
+        taken = np.concatenate([split.labeled, split.validation, self.promotions.index])
+        candidates = np.setdiff1d(np.arange(len(data.train_labels)), taken)
+        if not len(candidates):
+            return
+        classify, *_ = self._classify.values()
+        chunks = [data.train_images[candidates[i : i + _CHUNK]] for i in range(0, len(candidates), _CHUNK)]
+        probs = np.concatenate([evaluate.probabilities(classify, chunk) for chunk in chunks])
+        chosen = promotion.choose(
+            probs, config.promote, threshold=config.promote_threshold, fraction=config.promote_fraction
+        )
+        self.promotions.add(epoch, candidates, probs, chosen, data.train_labels[candidates])
+        self._materials.pixels.relabel(self.promotions.index, self.promotions.labels)
+        if not config.quiet:
+            print(f"after epoch {epoch}: {len(chosen)} of {len(candidates)} images promoted", flush=True)
+
     def _callbacks(self) -> list:
         config, data, split = self._materials.config, self._materials.data, self._materials.split
-        classify = evaluate.compiled(lambda images: self._model(images, training=False))
-
-        def error(images, labels):
-            return lambda: evaluate.error_percent(evaluate.probabilities(classify, images), labels)
-
-        errors = {"test": error(data.test_images, data.test_labels)}
-        if len(split.validation):
-            held_out = split.validation
-            errors["validation"] = error(data.train_images[held_out], data.train_labels[held_out])
+        errors = {}
+        for number, classify in enumerate(self._classify.values()):
+            # The network that the paper evaluates has the plain names.
+            prefix = f"{list(self._classify)[number]}_" if number else ""
+            errors[f"{prefix}test"] = _error(classify, data.test_images, data.test_labels)
+            if len(split.validation):
+                held_out = split.validation
+                images, labels = data.train_images[held_out], data.train_labels[held_out]
+                errors[f"{prefix}validation"] = _error(classify, images, labels)
         found = [
             callbacks.RestoreMetrics(self._before.get("metrics") if self._first % config.steps_per_epoch else None),
             callbacks.StopOnNonFiniteLoss(lambda: self.saver.step + 1),
@@ -75,7 +115,8 @@ class Session:
 
     def _state(self) -> dict[str, Any]:
         metrics = [variable.numpy().item() for variable in callbacks.metric_variables(self._model)]
-        return {"history": self.history.rows, "best": self.best, "metrics": metrics, **self.measurements()}
+        so_far = {"history": self.history.rows, "best": self.best, "metrics": metrics}
+        return {**so_far, "promotions": vars(self.promotions), **self.measurements()}
 
     def measurements(self) -> dict[str, float]:
         """Seconds, images a second and peak memory, those of earlier processes counted in."""
@@ -88,6 +129,14 @@ class Session:
             "timed_seconds": timed_s,
             "peak_memory_mib": max(inspection.peak_memory_mib(), self._before.get("peak_memory_mib", 0.0)),
         }
+
+
+def _probabilities(network):
+    return evaluate.compiled(lambda images: losses.softmax(network(network.preprocess(images))))
+
+
+def _error(classify, images, labels):
+    return lambda: evaluate.error_percent(evaluate.probabilities(classify, images), labels)
 
 
 @contextlib.contextmanager

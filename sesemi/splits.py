@@ -53,6 +53,7 @@ def split(
     classes: int,
     validation: float = 0.0,
     exclude_labeled: bool = False,
+    chosen: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Split:
     """Choose the labeled images, the same number of each class.
 
@@ -64,6 +65,8 @@ def split(
         validation: fraction of the labeled images of every class to hold out; at least one is held out and one is
             left.
         exclude_labeled: leaves the labeled images out of the unlabeled pool.
+        chosen: labeled and validation indices that somebody else chose; then `count` does not matter, and validation
+            images are held out of the labeled ones only if there are none yet.
 
     Returns:
         The split. Validation images are in no pool.
@@ -71,25 +74,40 @@ def split(
     Raises:
         InputError: the count cannot be split evenly, a class has too few images, or nothing is left.
     """
-    everything = len(labels) if count == "all" else count
-    check_label_count(everything, classes, len(labels))
-    each = None if everything == len(labels) else everything // classes
     rng = np.random.default_rng([seed, 0x5E5E])
-    labeled, held_out = [], []
-    for label in range(classes):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        if len(members) < (each or 1):
-            raise InputError(f"--labels {count}: class {label} has only {len(members)} images, {each or 1} are needed")
-        members = members[:each]
-        aside = _held_out(len(members), validation)
-        held_out.append(members[:aside])
-        labeled.append(members[aside:])
+    pools = _chosen_pools(labels, chosen, classes) if chosen else _balanced_pools(labels, count, classes, rng)
+    aside = [_held_out(len(members), 0.0 if chosen and len(chosen[1]) else validation) for members in pools]
+    held_out = [members[:number] for members, number in zip(pools, aside, strict=True)]
+    labeled = [members[number:] for members, number in zip(pools, aside, strict=True)]
+    if chosen:
+        held_out.append(chosen[1])
     labeled, held_out = (np.sort(np.concatenate(parts)) for parts in (labeled, held_out))
     left_out = np.concatenate([held_out, labeled if exclude_labeled else labeled[:0]])
     unlabeled = np.setdiff1d(np.arange(len(labels)), left_out)
     if not len(unlabeled):
         raise InputError(f"--exclude-labeled with --labels {count}: no image is left for the unlabeled pool")
     return Split(labeled, held_out, unlabeled)
+
+
+def _balanced_pools(labels: np.ndarray, count: int | str, classes: int, rng) -> list[np.ndarray]:
+    everything = len(labels) if count == "all" else count
+    check_label_count(everything, classes, len(labels))
+    each = None if everything == len(labels) else everything // classes
+    pools = []
+    for label in range(classes):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        if len(members) < (each or 1):
+            raise InputError(f"--labels {count}: class {label} has only {len(members)} images, {each or 1} are needed")
+        pools.append(members[:each])
+    return pools
+
+
+def _chosen_pools(labels: np.ndarray, chosen: tuple[np.ndarray, np.ndarray], classes: int) -> list[np.ndarray]:
+    pools = [chosen[0][labels[chosen[0]] == label] for label in range(classes)]
+    for label, members in enumerate(pools):
+        if not len(members):
+            raise InputError(f"--labels-from: there is no labeled image of class {label}; every class needs one")
+    return pools
 
 
 def _held_out(members: int, fraction: float) -> int:

@@ -1,7 +1,5 @@
 """`SemiSupervisedModel`: the custom ``train_step``, with the one GradientTape of training."""
 
-import itertools
-
 import keras
 import tensorflow as tf
 from keras import ops
@@ -9,44 +7,17 @@ from keras import ops
 from sesemi import losses, rng
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
-from sesemi.methods.base import Batch, Method
-
-
-class Network:
-    """The student (or the teacher) as a method sees it: views in, logits out, in training mode.
-
-    Args:
-        classifier: its weights.
-    """
-
-    def __init__(self, classifier: Classifier):
-        self._classifier = classifier
-
-    def __call__(self, images):
-        """Class logits ``[B, C]``; one trunk call, moving BatchNorm's averages."""
-        return self.logits(self.features(images))
-
-    def features(self, *batches):
-        """The trunk's averaged features ``[B, F]``; one trunk call, moving BatchNorm's averages.
-
-        Several batches go through it together, normalized together, and a tuple comes back.
-        """
-        if len(batches) == 1:
-            return self._classifier.features(batches[0], training=True)
-        ends = list(itertools.accumulate(batch.shape[0] for batch in batches))
-        together = self._classifier.features(ops.concatenate(batches), training=True)
-        return tuple(ops.split(together, ends[:-1]))
-
-    def logits(self, features):
-        """Class logits ``[B, C]`` of features."""
-        return self._classifier.classify(features, training=True)
+from sesemi.methods.base import Batch, Method, Sizes
+from sesemi.network import Network
+from sesemi.teacher import EMATeacher
 
 
 class SemiSupervisedModel(keras.Model):
     """Trains a classifier by a semi-supervised method, with ``model.fit``.
 
     ``call(images)`` is plain inference from raw pixels to class probabilities, so ``evaluate`` and ``predict`` mean
-    what they mean for any Keras classifier.
+    what they mean for any Keras classifier. If the method has a teacher, it is ``teacher``, a second classifier, and
+    ``fit`` moves it by `sesemi.teacher.EMATeacher` unless the caller brings one.
 
     Args:
         classifier: what is trained.
@@ -54,10 +25,15 @@ class SemiSupervisedModel(keras.Model):
         augmentation: how strong the views are.
         pixels: turns the batches of `pipeline.index_batches` into images on the device; None if the batches hold
             images already: ``{"step", "labeled", "labels", "unlabeled"}``, images as raw pixels, of a fixed batch size
-            (``drop_remainder=True``).
+            (``drop_remainder=True``). A method that keeps a table of the images needs `pixels`.
         l2: adds ``l2 * sum(w**2)`` over all trained conv and dense kernels, and nothing for biases and BatchNorm
             (PyTorch's weight decay of 1e-3 is an l2 of 5e-4).
         seed: of views and dropout, in ``0 … 2**31 - 1``.
+        joint_forward: one trunk call for the labeled and the unlabeled batch, normalized together in training as with
+            the moving averages afterwards; False: one call each.
+        regularize_labeled: the labeled images of a step join its unlabeled ones, so that the unlabeled loss covers
+            them too.
+        total_steps: updates of the whole run, for ramps; default: epochs x steps of the first ``fit``.
 
     Example:
         >>> model = SemiSupervisedModel(classifier, METHODS["sesemi"](), pixels=DevicePixels(images, labels))
@@ -74,13 +50,22 @@ class SemiSupervisedModel(keras.Model):
         pixels=None,
         l2: float = 5e-4,
         seed: int = 0,
+        joint_forward: bool = False,
+        regularize_labeled: bool = False,
+        total_steps: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.classifier, self.method = classifier, method
         self.augmentation = augmentation or Augmentation()
         self.pixels, self.l2, self.seed = pixels, l2, seed
-        self.method.build((None, classifier.trunk.output_shape[-1]))
+        self.joint_forward, self.regularize_labeled = joint_forward, regularize_labeled
+        self.total_steps = total_steps
+        images = None if pixels is None else len(pixels)
+        method.check()
+        method.build(Sizes(classifier.trunk.output_shape[-1], classifier.num_classes, images))
+        self._mover: EMATeacher | None = None
+        self.teacher = None if method.ema_decay is None else classifier.frozen_copy("teacher")
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.trackers = {name: keras.metrics.Mean(name=name) for name in (*method.terms, "l2")}
         self.built = True
@@ -94,9 +79,30 @@ class SemiSupervisedModel(keras.Model):
         return [self.loss_tracker, *others]
 
     def call(self, images, training: bool = False):
-        """Class probabilities ``[B, C]`` float32 of raw images ``[B, H, W, C]`` in 0 … 255."""
-        logits = self.classifier(self.classifier.preprocess(images), training=training)
-        return ops.softmax(ops.cast(logits, "float32"))
+        """Class probabilities ``[B, C]`` float32 of raw images ``[B, H, W, C]`` in 0 … 255, by the student."""
+        return losses.softmax(self.classifier(self.classifier.preprocess(images), training=training))
+
+    @property
+    def networks_by_name(self) -> dict[str, Classifier]:
+        """``student`` and, if there is one, ``teacher``; the one that the method's paper evaluates comes first."""
+        if self.teacher is None:
+            return {"student": self.classifier}
+        found = {"student": self.classifier, "teacher": self.teacher}
+        first = self.method.evaluated
+        return {first: found[first], **found}
+
+    def fit(self, x=None, *args, epochs: int = 1, steps_per_epoch: int | None = None, callbacks=None, **kwargs):
+        """As `keras.Model.fit`; moves the teacher, if there is one, and says how long the run is, if nobody did."""
+        callbacks = list(callbacks or ())
+        if self.teacher is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
+            self._mover = self._mover or EMATeacher(self.method.ema_decay)
+            callbacks.insert(0, self._mover)
+        if self.total_steps is None:
+            steps = steps_per_epoch or int(x.cardinality())
+            if steps < 1:
+                raise ValueError("give fit steps_per_epoch: the batches have no end, and ramps are parts of the run")
+            self.total_steps = epochs * steps
+        return super().fit(x, *args, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, **kwargs)
 
     def train_step(self, data):
         """Gather, views, losses, update; see `sesemi.methods` for what is minimized."""
@@ -104,7 +110,7 @@ class SemiSupervisedModel(keras.Model):
         draws = rng.Draws(self.seed, batch["step"])
         views = self.views(batch, draws)
         with tf.GradientTape() as tape, rng.dropout_from(draws.at("dropout")):
-            terms = self.method.loss_terms(views, Network(self.classifier), None)
+            terms = self.method.loss_terms(views, *self.networks(draws))
             terms["l2"] = self.l2 * losses.sum_of_squares(self.kernels)
             loss = sum(terms.values())
             scaled = self.optimizer.scale_loss(loss)
@@ -136,6 +142,11 @@ class SemiSupervisedModel(keras.Model):
             draws: of the step.
         """
 
+        unlabeled, index = batch["unlabeled"], batch.get("unlabeled_index")
+        if self.regularize_labeled:
+            unlabeled = ops.concatenate([unlabeled, batch["labeled"]])
+            index = None if index is None else ops.concatenate([index, batch["labeled_index"]])
+
         def view(images, kind, name):
             return self.augmentation.view(kind, self.classifier.preprocess(images), draws.at(name))
 
@@ -143,6 +154,14 @@ class SemiSupervisedModel(keras.Model):
         return Batch(
             labeled=view(batch["labeled"], kinds.labeled, "labeled"),
             labels=batch["labels"],
-            unlabeled=tuple(view(batch["unlabeled"], kind, f"unlabeled/{i}") for i, kind in enumerate(kinds.unlabeled)),
+            unlabeled=tuple(view(unlabeled, kind, f"unlabeled/{i}") for i, kind in enumerate(kinds.unlabeled)),
+            index=index,
             step=batch["step"],
+            progress=ops.cast(batch["step"], "float32") / float(self.total_steps or 1),
+            draws=draws.at("method"),
         )
+
+    def networks(self, draws: rng.Draws) -> tuple[Network, Network | None]:
+        """Student and teacher as a method calls them."""
+        student = Network(self.classifier, joint=self.joint_forward, draws=draws)
+        return student, self.teacher and Network(self.teacher, training=False, joint=self.joint_forward, draws=draws)

@@ -1,14 +1,34 @@
-"""Two Keras layers as they are trained; the exported model has the stock ones, with the same weights and answers.
+"""Three Keras layers as they are trained; the exported model has the stock ones, with the same weights and answers.
 
 - Keras' BatchNormalization is unfused and goes through float32; `FusedBatchNormalization` is TensorFlow's one
   kernel. `benchmarks/throughput.py` measures the gain.
 - Keras' Dropout draws from a variable that checkpoints leave out; `StepDropout` draws from (seed, step).
+- `ShakeShake` mixes two branches at random where inference averages them.
 """
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
 from sesemi import rng
+
+_averages_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("averages_kept", default=False)
+
+
+@contextlib.contextmanager
+def averages_kept() -> Iterator[None]:
+    """Inside, `FusedBatchNormalization` normalizes a training batch by its own statistics and remembers nothing of it.
+
+    So it does in a frozen network too, such as a teacher.
+    """
+    token = _averages_kept.set(True)
+    try:
+        yield
+    finally:
+        _averages_kept.reset(token)
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -16,7 +36,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """As the stock layer; in inference it is the stock layer."""
-        if not (training and self.trainable) or len(inputs.shape) != 4 or mask is not None:
+        kept = _averages_kept.get()
+        if not training or not (self.trainable or kept) or len(inputs.shape) != 4 or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -27,6 +48,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
+        if kept:
+            return outputs
         # The kernel returns the unbiased variance; Keras averages the biased one.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         variance *= (count - 1.0) / count
@@ -56,9 +79,37 @@ class StepDropout(keras.layers.Dropout):
         return tf.where(mask, inputs / keep, tf.zeros_like(inputs))
 
 
+class ShakeShake(keras.layers.Average):
+    """`keras.layers.Average` of two branches, which in training are mixed at random (Gastaldi 2017, arXiv:1705.07485).
+
+    Per image ``a x1 + (1 - a) x2`` forward and ``b``, an independent draw, in place of ``a`` backward; both uniform in
+    [0, 1]. Outside of `rng.dropout_from`, and in inference, the stock layer.
+    """
+
+    salt = "head"
+
+    def call(self, inputs, training=False):
+        """As the stock layer, or shaken."""
+        draws = rng.dropout_draws()
+        if not training or draws is None:
+            return super().call(inputs)
+        first, second = inputs
+        draws = draws.next_call(self.salt)
+        shape = [tf.shape(first)[0], 1, 1, 1]
+        forward, backward = (tf.cast(draws.uniform(name, shape), first.dtype) for name in ("forward", "backward"))
+        learns = backward * first + (1.0 - backward) * second
+        shows = forward * first + (1.0 - forward) * second
+        return learns + tf.stop_gradient(shows - learns)
+
+    def compute_output_spec(self, inputs, training=False):
+        """As the stock layer, which knows nothing of training."""
+        return super().compute_output_spec(inputs)
+
+
 _TRAINED = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
     keras.layers.Dropout: StepDropout,
+    keras.layers.Average: ShakeShake,
 }
 _STOCK = {trained: stock for stock, trained in _TRAINED.items()}
 
@@ -66,7 +117,7 @@ _STOCK = {trained: stock for stock, trained in _TRAINED.items()}
 def for_training(model: keras.Model) -> keras.Model:
     """A copy of a functional model, with the same weights, that trains with the layers of this file."""
     copy = _swap(model, _TRAINED, dtype=None)
-    for number, layer in enumerate(layer for layer in copy.layers if isinstance(layer, StepDropout)):
+    for number, layer in enumerate(layer for layer in copy.layers if isinstance(layer, StepDropout | ShakeShake)):
         layer.salt = f"trunk/{number}"
     return copy
 

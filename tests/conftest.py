@@ -18,10 +18,9 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-import models  # noqa: E402
 from sesemi import augment, pipeline, training  # noqa: E402
 from sesemi.classifier import Classifier  # noqa: E402
-from sesemi.methods import METHODS  # noqa: E402
+from sesemi.methods import METHODS, WithRotation  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +33,17 @@ def _float32():
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+def tiny_trunk(trunk_dropout):
+    """A convolution, BatchNorm, dropout and another: all that a trunk has, and compiled in a second."""
+    x = inputs = keras.Input((8, 8, 2))
+    x = keras.layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
+    x = keras.layers.Dropout(trunk_dropout)(x) if trunk_dropout else x
+    x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
+    return keras.Model(inputs, x, name="tiny")
 
 
 class Small:
@@ -57,31 +67,40 @@ class Small:
         trunk_dropout=0.2,
         learning_rate=0.05,
         preprocess=None,
+        joint_forward=False,
+        regularize_labeled=False,
+        self_supervision=None,
+        total_steps=20,
         **arguments,
     ):
         keras.utils.set_random_seed(3)
-        trunk = models.build("mini", (8, 8, 2), trunk_dropout)
+        trunk = tiny_trunk(trunk_dropout)
         classifier = Classifier(trunk, 3, dropout=0.3, preprocess=preprocess)
         visible = pipeline.visible_labels(self.labels, self.labeled) if labels is None else labels
+        made = METHODS[method](**arguments)
         model = training.SemiSupervisedModel(
             classifier,
-            METHODS[method](**arguments),
+            made if self_supervision is None else WithRotation(made, self_supervision),
             pixels=pipeline.DevicePixels(self.images, visible),
             augmentation=augment.Augmentation(shift=1, flip=True, noise=0.15),
             seed=5,
+            joint_forward=joint_forward,
+            regularize_labeled=regularize_labeled,
+            total_steps=total_steps,
         )
         optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
         model.compile(optimizer, jit_compile=jit, run_eagerly=run_eagerly)
         optimizer.build(model.trainable_variables)
         return model
 
-    def batches(self, start=0, stop=3):
+    def batches(self, start=0, stop=3, pool=None):
+        pool = self.unlabeled if pool is None else pool
         return pipeline.index_batches(
-            self.labeled, self.unlabeled, labeled_batch_size=6, batch_size=4, seed=1, start=start, stop=stop
+            self.labeled, pool, labeled_batch_size=6, batch_size=6, seed=1, start=start, stop=stop
         )
 
-    def fit(self, model, start=0, stop=3, **kwargs):
-        return model.fit(self.batches(start, stop), verbose=0, shuffle=False, **kwargs)
+    def fit(self, model, start=0, stop=3, pool=None, **kwargs):
+        return model.fit(self.batches(start, stop, pool), verbose=0, shuffle=False, **kwargs)
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,35 @@ FLOORS = [
     {"sesemi.callbacks", "sesemi.export", "sesemi.progress"},
     {"sesemi.training"},
     {"sesemi.methods"},
-    {"sesemi.methods.asl"},
-    {"sesemi.methods.sesemi", "sesemi.methods.supervised"},
+    {"sesemi.methods.asl", "sesemi.methods.with_rotation"},
+    {
+        "sesemi.methods.sesemi",
+        "sesemi.methods.supervised",
+        "sesemi.methods.pi_model",
+        "sesemi.methods.temporal_ensembling",
+        "sesemi.methods.mean_teacher",
+        "sesemi.methods.vat",
+        "sesemi.methods.ict",
+        "sesemi.methods.mixmatch",
+        "sesemi.methods.pseudo_label",
+        "sesemi.methods.mix_pseudo_label",
+    },
+    {"sesemi.network"},
     {"sesemi.methods.base", "sesemi.classifier", "sesemi.evaluate", "sesemi.checkpoint", "sesemi.splits"},
-    {"sesemi.augment", "sesemi.training_layers", "sesemi.report"},
+    {"sesemi.augment", "sesemi.training_layers", "sesemi.report", "sesemi.teacher", "sesemi.label_files"},
     {"sesemi.pipeline"},
-    {"sesemi.rng", "sesemi.losses", "sesemi.rotation", "sesemi.preprocess", "sesemi.quiet"},
+    {
+        "sesemi.rng",
+        "sesemi.losses",
+        "sesemi.rotation",
+        "sesemi.preprocess",
+        "sesemi.quiet",
+        "sesemi.schedules",
+        "sesemi.mixing",
+        "sesemi.memory",
+        "sesemi.autodiff",
+        "sesemi.promotion",
+    },
     {"sesemi.config"},
     {"sesemi.checks"},
     {"sesemi.presets", "sesemi.errors"},
@@ -34,7 +57,7 @@ FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 MAY_IMPORT_DATA_AND_NETWORKS = {"sesemi.assembly"}
 MAY_IMPORT_TENSORFLOW = {
     "sesemi.rng", "sesemi.pipeline", "sesemi.training_layers", "sesemi.training", "sesemi.evaluate", "sesemi.quiet",
-    "sesemi.assembly", "sesemi.runner",
+    "sesemi.assembly", "sesemi.runner", "sesemi.teacher", "sesemi.autodiff",
 }  # fmt: skip
 STANDARD_LIBRARY_ONLY = {"sesemi", "sesemi.cli", "sesemi.config", "sesemi.checks", "sesemi.presets", "sesemi.errors"}
 

@@ -1,18 +1,42 @@
 """What every method must hold to, run over all that are registered."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from sesemi import presets, rng, training
+from sesemi import presets, rng
 from sesemi.methods import METHODS
 from sesemi.methods.base import Views
 
 METHOD_NAMES = sorted(METHODS)
-ADDED_TERM_WEIGHT = {"sesemi": "rotation_weight", "asl": "rotation_weight"}
+WEIGHTS = ("weight", "rotation_weight")
+# Its labeled images are mixed with others whatever the weight: see test_methods.
+MIXES_LABELED = {"mixmatch"}
+# Switches that change what is computed, beside the defaults.
+VARIANTS = {
+    "pi_model/both": ("pi_model", {"both_sides": True}),
+    "temporal_ensembling/iteration": ("temporal_ensembling", {"update": "iteration"}),
+    "temporal_ensembling/logits": ("temporal_ensembling", {"average": "logits"}),
+    "mean_teacher/heads": ("mean_teacher", {"two_heads": True}),
+    "mean_teacher/kl_averages": ("mean_teacher", {"consistency": "kl", "teacher_normalizes_by": "averages"}),
+    "vat/mse": ("vat", {"distance": "mse", "weight": 30.0}),
+    "vat/entropy": ("vat", {"entropy_weight": 1.0, "power_iterations": 2}),
+    "mixmatch/joint": ("mixmatch", {"joint_forward": True, "mix_per": "batch", "guesses": 3}),
+    "pseudo_label/epoch": ("pseudo_label", {"target": "epoch"}),
+    "pseudo_label/soft": ("pseudo_label", {"hard": False, "target": "epoch", "threshold": 0.3, "ramp": "delayed"}),
+    "mix_pseudo_label/hard": ("mix_pseudo_label", {"hard": True}),
+    "mean_teacher/rotation": ("mean_teacher", {"self_supervision": 0.7}),
+    "temporal_ensembling/labeled": ("temporal_ensembling", {"regularize_labeled": True}),
+}
+CASES = {**{name: (name, {}) for name in METHOD_NAMES}, **VARIANTS}
+# Enough steps for every image of the pool of forty to be seen twice, six a step.
+SEEN_TWICE = 14
+
+
+def build(small, case, **kwargs):
+    method, arguments = CASES[case]
+    return small.model(method, **arguments, **kwargs)
 
 
 def weights(model):
@@ -26,25 +50,52 @@ def assert_same(first, second):
 
 
 def test_registry_matches_the_command_line():
-    assert tuple(METHODS) == presets.METHODS
+    assert list(METHODS) == list(presets.METHODS)
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
 def test_arguments_are_attributes(name):
     method = METHODS[name]()
     assert isinstance(method.views, Views)
-    for argument in inspect.signature(METHODS[name]).parameters:
-        assert argument in ("args", "kwargs") or hasattr(method, argument)
+    method.check()
+    for argument, default in METHODS[name].arguments().items():
+        assert getattr(method, argument) == default
+        assert f"        {argument}: " in METHODS[name].__doc__
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
-def test_every_term_is_finite_and_moves_the_student(name, small):
-    model = small.model(name)
-    batch = model.pixels(next(iter(small.batches())))
-    views = model.views(batch, rng.Draws(0, 0))
-    with tf.GradientTape(persistent=True) as tape:
-        terms = model.method.loss_terms(views, training.Network(model.classifier), None)
+def test_arguments_out_of_range_are_refused(name):
+    for argument, default in METHODS[name].arguments().items():
+        for bad in ("nonsense", None, -1.0, float("nan")):
+            with pytest.raises(ValueError, match=f"^{argument}="):
+                METHODS[name](**{argument: bad}).check()
+        if isinstance(default, int) and not isinstance(default, bool):
+            with pytest.raises(ValueError, match="whole number"):
+                METHODS[name](**{argument: 1.5}).check()
+
+
+def terms_of(model, small, step=3):
+    """Of one step, after some that have filled the tables, and the tape that watched it."""
+    small.fit(model, stop=SEEN_TWICE)
+    batch = model.pixels(next(iter(small.batches(SEEN_TWICE, SEEN_TWICE + 1))))
+    draws = rng.Draws(5, batch["step"])
+    views = model.views(batch, draws)
+    with tf.GradientTape(persistent=True) as tape, rng.dropout_from(draws.at("dropout")):
+        if model.teacher is not None:
+            tape.watch([v.value for v in model.teacher.weights])
+        terms = model.method.loss_terms(views, *model.networks(draws))
+    return terms, tape
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_term_is_finite_and_moves_the_student_and_never_the_teacher(case, small):
+    model = build(small, case)
+    terms, tape = terms_of(model, small)
     assert tuple(terms) == model.method.terms
+    if model.teacher is not None:
+        for term, value in terms.items():
+            gradients = tape.gradient(value, [v.value for v in model.teacher.weights if v.dtype == "float32"])
+            assert all(g is None or not np.any(g) for g in gradients), f"{term} moves the teacher"
     for term, value in terms.items():
         assert value.shape == ()
         assert np.isfinite(value), term
@@ -55,10 +106,10 @@ def test_every_term_is_finite_and_moves_the_student(name, small):
         assert norm > 1e-3, f"{term} does not move the student"
 
 
-@pytest.mark.parametrize("name", METHOD_NAMES)
-def test_eager_equals_forced_xla(name, small):
-    compiled, eager = small.model(name, jit=True), small.model(name, run_eagerly=True)
-    logs = [small.fit(model).history for model in (compiled, eager)]
+@pytest.mark.parametrize("case", CASES)
+def test_eager_equals_forced_xla(case, small):
+    compiled, eager = build(small, case, jit=True), build(small, case, run_eagerly=True)
+    logs = [small.fit(model, pool=small.unlabeled[:12]).history for model in (compiled, eager)]
     assert logs[0].keys() == logs[1].keys()
     for key in logs[0]:
         np.testing.assert_allclose(logs[0][key], logs[1][key], rtol=2e-3, err_msg=key)
@@ -66,14 +117,15 @@ def test_eager_equals_forced_xla(name, small):
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-4)
 
 
-@pytest.mark.parametrize("name", sorted(ADDED_TERM_WEIGHT))
+@pytest.mark.parametrize("name", sorted(set(METHOD_NAMES) - {"supervised"} - MIXES_LABELED))
 def test_weight_zero_is_the_supervised_step_to_the_bit(name, small):
-    supervised, zero = small.model("supervised"), small.model(name, **{ADDED_TERM_WEIGHT[name]: 0.0})
+    (weight,) = set(WEIGHTS) & set(METHODS[name].arguments())
+    supervised, zero = small.model("supervised"), small.model(name, **{weight: 0.0})
     for model in (supervised, zero):
-        small.fit(model)
+        small.fit(model, stop=SEEN_TWICE)
     assert_same(weights(supervised), weights(zero))
     other = small.model(name)
-    small.fit(other)
+    small.fit(other, stop=SEEN_TWICE)
     assert any((a != b).any() for a, b in zip(weights(other), weights(zero), strict=True))
 
 
@@ -81,41 +133,43 @@ def test_joint_forward_normalizes_both_batches_together(small):
     model = small.model("sesemi", joint_forward=True, trunk_dropout=0.0)
     batch = model.pixels(next(iter(small.batches())))
     views = model.views(batch, rng.Draws(0, 0))
-    network = training.Network(model.classifier)
+    network, _ = model.networks(rng.Draws(0, 0))
     joint = network.features(views.labeled, views.unlabeled[0])
     both = network.features(np.concatenate([views.labeled, views.unlabeled[0]]))
     np.testing.assert_allclose(np.concatenate(joint), both, rtol=1e-4, atol=1e-4)
     assert np.abs(joint[0] - network.features(views.labeled)).max() > 1e-2
 
 
-@pytest.mark.parametrize("name", METHOD_NAMES)
-def test_labels_of_unlabeled_images_are_never_read(name, small):
+@pytest.mark.parametrize("case", CASES)
+def test_labels_of_unlabeled_images_are_never_read(case, small):
+    """They are -1 in one run and wrong in the other."""
     poisoned = np.where(np.isin(np.arange(40), small.labeled), small.labels, 2 - small.labels)
-    models = [small.model(name), small.model(name, labels=poisoned)]
+    models = [build(small, case), build(small, case, labels=poisoned)]
     for model in models:
-        small.fit(model)
+        small.fit(model, stop=SEEN_TWICE)
     assert_same(weights(models[0]), weights(models[1]))
 
 
-@pytest.mark.parametrize("name", METHOD_NAMES)
-def test_save_load_resume_is_exact_to_the_bit(name, small, tmp_path):
-    whole = small.model(name)
-    small.fit(whole, stop=5)
-    first = small.model(name)
-    small.fit(first, stop=2)
+@pytest.mark.parametrize("case", CASES)
+def test_save_load_resume_is_exact_to_the_bit(case, small, tmp_path):
+    """Tables, teacher and heads included: all are weights of the model."""
+    whole = build(small, case)
+    small.fit(whole, stop=SEEN_TWICE)
+    first = build(small, case)
+    small.fit(first, stop=9)
     first.save_weights(tmp_path / "half.weights.h5")
-    second = small.model(name)
+    second = build(small, case)
     second.load_weights(tmp_path / "half.weights.h5")
-    small.fit(second, start=2, stop=5)
-    assert int(second.optimizer.iterations) == 5
+    small.fit(second, start=9, stop=SEEN_TWICE)
+    assert int(second.optimizer.iterations) == SEEN_TWICE
     assert_same([v.numpy() for v in whole.weights], [v.numpy() for v in second.weights])
 
 
-@pytest.mark.parametrize("name", METHOD_NAMES)
-def test_bfloat16_is_finite_and_keeps_float32_weights(name, small):
+@pytest.mark.parametrize("case", CASES)
+def test_bfloat16_is_finite_and_keeps_float32_weights(case, small):
     keras.config.set_dtype_policy("mixed_bfloat16")
-    model = small.model(name)
-    history = small.fit(model).history
+    model = build(small, case)
+    history = small.fit(model, stop=SEEN_TWICE).history
     assert all(np.isfinite(value).all() for value in history.values())
     assert {str(v.dtype) for v in model.trainable_variables} == {"float32"}
 
@@ -138,7 +192,7 @@ def test_sesemi_is_the_published_loss_of_the_six_transforms_of_unflipped_images(
     model = small.model("sesemi", trunk_dropout=0.0, rotation_weight=0.7)
     batch = model.pixels(next(iter(small.batches())))
     views = model.views(batch, rng.Draws(0, 0))
-    network = training.Network(model.classifier)
+    network, _ = model.networks(rng.Draws(0, 0))
     with rng.dropout_from(rng.Draws(0, 0)):
         terms = model.method.loss_terms(views, network, None)
     with rng.dropout_from(rng.Draws(0, 0)):
@@ -160,7 +214,7 @@ def test_asl_draws_its_second_branch_from_the_labeled_images():
     from sesemi import assembly, config
 
     pools = {}
-    for method in METHOD_NAMES:
+    for method in ("sesemi", "supervised", "asl"):
         materials = assembly.gather(config.resolve({"method": method, "labels": 20})[0])
         pools[method] = (len(materials.pool), materials.config.steps_per_epoch)
     assert pools == {"sesemi": (1000, 62), "supervised": (1000, 62), "asl": (20, 1)}

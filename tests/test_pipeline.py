@@ -57,7 +57,7 @@ def test_pixels_are_gathered_and_unlabeled_images_have_no_label(rng):
     assert labels.tolist() == [-1, 1, -1, -1, 1, -1]
     pixels = pipeline.DevicePixels(images, labels)
     batch = pixels({"step": 9, "labeled": np.array([4, 1]), "unlabeled": np.array([0, 5, 5])})
-    assert set(batch) == {"step", "labeled", "labels", "unlabeled"}
+    assert set(batch) == {"step", "labeled", "labels", "unlabeled", "labeled_index", "unlabeled_index"}
     np.testing.assert_array_equal(batch["labeled"], images[[4, 1]])
     np.testing.assert_array_equal(batch["labels"], [1, 1])
     np.testing.assert_array_equal(batch["unlabeled"], images[[0, 5, 5]])

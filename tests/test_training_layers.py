@@ -48,7 +48,7 @@ def test_fused_batch_norm_in_inference_is_the_stock_layer(rng):
 
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_swapping_keeps_weights_and_answers(name, rng):
-    trunk = models.build(name, (16, 16, 3), 0.3)
+    trunk = models.build(name, (16, 16, 3), 0.0 if name == "shakeshake26" else 0.3)
     trained = training_layers.for_training(trunk)
     back = training_layers.for_export(trained)
     kinds = {type(layer) for layer in trained.layers}
@@ -80,3 +80,38 @@ def test_dropout_layers_of_a_trunk_differ():
     trained = training_layers.for_training(models.build("mini", (8, 8, 1), 0.5))
     salts = [layer.salt for layer in trained.layers if isinstance(layer, training_layers.StepDropout)]
     assert len(salts) == len(set(salts)) == 2
+
+
+def test_shake_shake_mixes_forward_and_backward_by_independent_draws(rng):
+    first, second = (tf.constant(rng.normal(size=(3, 2, 2, 1)), tf.float32) for _ in range(2))
+    layer = training_layers.ShakeShake()
+    layer.salt = "trunk/0"
+    with random.dropout_from(random.Draws(1, 2)), tf.GradientTape() as tape:
+        tape.watch([first, second])
+        mixed = layer([first, second], training=True)
+        total = tf.reduce_sum(mixed)
+    backward, backward_2 = (g.numpy() for g in tape.gradient(total, [first, second]))
+    forward = ((mixed - second) / (first - second)).numpy()
+    for draws in (forward, backward):
+        assert (draws >= -1e-4).all()
+        assert (draws <= 1.0001).all()
+        # One draw for an image, another for the next.
+        assert np.ptp(draws.reshape(3, -1), axis=1).max() < 1e-3
+        assert np.ptp(draws.reshape(3, -1)[:, 0]) > 0.05
+    np.testing.assert_allclose(backward + backward_2, 1.0, rtol=1e-5)
+    assert np.abs(forward - backward).max() > 0.05
+    np.testing.assert_allclose(layer([first, second], training=False), (first + second) / 2, rtol=1e-6)
+
+
+def test_batch_norm_can_be_kept_from_remembering(rng):
+    x = rng.normal(size=(3, 5, 6, 4)).astype(np.float32)
+    _, layer = pair()
+    with training_layers.averages_kept():
+        kept = layer(x, training=True)
+        np.testing.assert_array_equal(layer.moving_mean, np.zeros(4))
+        layer.trainable = False
+        np.testing.assert_array_equal(layer(x, training=True), kept)
+    np.testing.assert_allclose(layer(x, training=True), layer(x, training=False))
+    layer.trainable = True
+    np.testing.assert_array_equal(layer(x, training=True), kept)
+    assert np.abs(layer.moving_mean.numpy()).max() > 0

@@ -1,10 +1,17 @@
 """The methods, one short file each, to be read beside its paper."""
 
-from sesemi.methods.asl import ASL
-from sesemi.methods.base import Batch, Method, Views
-from sesemi.methods.sesemi import SESEMI
-from sesemi.methods.supervised import Supervised
+import importlib
 
-METHODS = {"sesemi": SESEMI, "supervised": Supervised, "asl": ASL}
+from sesemi import presets
+from sesemi.methods.base import Batch, Method, Sizes, Views
+from sesemi.methods.with_rotation import WithRotation
 
-__all__ = ["METHODS", "Batch", "Method", "Views"]
+
+def _class(place: str) -> type[Method]:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(f"sesemi.methods.{module}"), name)
+
+
+METHODS = {name: _class(place) for name, place in presets.METHODS.items()}
+
+__all__ = ["METHODS", "Batch", "Method", "Sizes", "Views", "WithRotation"]

@@ -8,7 +8,6 @@ class ASL(SESEMI):
 
     Args:
         rotation_weight: see `SESEMI`.
-        joint_forward: see `SESEMI`.
     """
 
     unlabeled_pool = "labeled"

@@ -14,36 +14,32 @@ class SESEMI(Method):
     """``L = CE(y, p(x)) + w CE(k, p_self(G_k(u)))``, both means; G_0 … G_5 rotate and mirror (Tran 2019, §3).
 
     All six transforms are taken of the same shifted and noisy image, and that image is never mirrored beforehand:
-    mirroring is one of the classes. Trunk calls: one for the labeled and one for the self-supervised batch; both
-    move BatchNorm's averages, as in the published program.
+    mirroring is one of the classes. The labeled and the self-supervised batch go through the trunk together if the
+    run asks for a joint forward, else one after the other, as in the published program; both move BatchNorm's averages.
 
     Args:
         rotation_weight: w, 1 in the paper, constant.
-        joint_forward: one trunk call for both batches, so that they are normalized together, in training as with
-            the averages afterwards. Not in the paper; it matters where updates are few.
     """
 
     views = Views(labeled="weak", unlabeled=("unflipped",))
     terms = ("supervised", "rotation")
+    views_counted = len(rotation.TRANSFORMS)
 
-    def __init__(self, rotation_weight: float = 1.0, joint_forward: bool = False, **kwargs):
+    def __init__(self, rotation_weight: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.rotation_weight, self.joint_forward = rotation_weight, joint_forward
+        self.rotation_weight = rotation_weight
         self.head = keras.layers.Dense(len(rotation.TRANSFORMS), name="rotation_head")
 
-    def build(self, feature_shape):
+    def build(self, sizes):
         """Create the six-way head (Glorot-uniform, with bias)."""
-        self.head.build(feature_shape)
+        self.head.build((None, sizes.features))
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
         """Supervised and six-way cross-entropy."""
         (images,) = batch.unlabeled
         six, transforms = rotation.six_views(images), rotation.six_labels(images.shape[0])
-        if self.joint_forward:
-            features, features_r = student.features(batch.labeled, six)
-        else:
-            features, features_r = student.features(batch.labeled), student.features(six)
+        features, features_r = student.features(batch.labeled, six)
         return {
             "supervised": losses.cross_entropy(batch.labels, student.logits(features)),
             "rotation": self.rotation_weight * losses.cross_entropy(transforms, self.head(features_r)),

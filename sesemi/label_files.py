@@ -1,0 +1,80 @@
+"""Which images are labeled, read from a file: indices, lists of the Mean Teacher repository, or a ``split.json``."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sesemi.errors import InputError
+
+_NAMED = re.compile(r"(?:.*/)?(\d+)[^/\s]*\s+(\S.*)")
+
+
+def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read such a file.
+
+    Args:
+        path: ``split.json`` of a run; or a text file with a line for each labeled image: its index among the training
+            images, or ``FILENAME CLASS`` where the file's name begins with that index (``3076_airplane.png airplane``).
+        labels: ``[N]``, of all training images.
+        class_names: one a class.
+
+    Returns:
+        Indices of labeled and of validation images, each sorted.
+
+    Raises:
+        InputError: the file is missing or is none of these, an index is no image's or occurs twice, or a class is not
+            the one that the data set has.
+    """
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--labels-from {path}: cannot be read ({error})") from error
+    if text.lstrip().startswith("{"):
+        labeled, validation = _from_json(path, text)
+    else:
+        labeled, validation = _from_lines(path, text, labels, class_names), []
+    everything = [*labeled, *validation]
+    if not labeled:
+        raise InputError(f"--labels-from {path}: there is no labeled image in it")
+    if min(everything) < 0 or max(everything) >= len(labels):
+        outside = next(i for i in everything if not 0 <= i < len(labels))
+        raise InputError(f"--labels-from {path}: index {outside} is none of the {len(labels)} training images")
+    if len(set(everything)) < len(everything):
+        twice = next(i for i in everything if everything.count(i) > 1)
+        raise InputError(f"--labels-from {path}: index {twice} occurs twice")
+    return np.sort(np.array(labeled, np.int64)), np.sort(np.array(validation, np.int64))
+
+
+def _from_json(path: str, text: str) -> tuple[list[int], list[int]]:
+    try:
+        document = json.loads(text)
+        lists = document["labeled"], document.get("validation", [])
+    except (ValueError, KeyError) as error:
+        raise InputError(f"--labels-from {path}: not the split.json of a run ({error})") from error
+    for indices in lists:
+        if not isinstance(indices, list) or not all(type(i) is int for i in indices):
+            raise InputError(f"--labels-from {path}: 'labeled' and 'validation' must be lists of whole numbers")
+    return lists
+
+
+def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[str]) -> list[int]:
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line:
+            continue
+        named = _NAMED.fullmatch(line)
+        if not line.isdecimal() and not named:
+            raise InputError(
+                f"--labels-from {path}: line {number} is neither an index nor FILENAME CLASS: {line[:60]!r}"
+            )
+        index = int(line if line.isdecimal() else named[1])
+        if not line.isdecimal() and index < len(labels):
+            true = class_names[labels[index]]
+            if named[2] != true:
+                raise InputError(f"--labels-from {path}: line {number} says {named[2]}, but image {index} is {true}")
+        found.append(index)
+    return found

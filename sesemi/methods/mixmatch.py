@@ -1,0 +1,91 @@
+"""MixMatch: guess labels from several views, sharpen them, and mix everything with everything.
+
+D. Berthelot et al., "MixMatch: A Holistic Approach to Semi-Supervised Learning", NeurIPS 2019, arXiv:1905.02249,
+Algorithm 1 and equations 2-7.
+"""
+
+from keras import ops
+
+from sesemi import losses, schedules
+from sesemi.methods.base import Method, Views
+from sesemi.mixing import interleave, mix
+
+
+class MixMatch(Method):
+    """``L = CE(q_x, p(x')) + w(t) 1/(N C) sum ||p(u') - q_u||^2`` over images mixed across the union.
+
+    ``q = sharpen(mean_k p(u_k), T)`` by the student without gradient, the same for all K views of an image;
+    ``W = shuffle(x, u_1 … u_K)``; every image is mixed with its partner in W by ``l' = max(l, 1 - l)``,
+    ``l ~ Beta(a, a)``, so that a row stays nearer to itself than to its partner.
+
+    BatchNorm: with a joint forward all mixed images go through the network at once; without, they go in 1 + K
+    interleaved batches of which the first moves the averages (the authors' program), and labeled and unlabeled batch
+    must be of one size. The guesses move none.
+
+    Args:
+        weight: w, of the mean over all elements: 75 for CIFAR-10 (paper, §4.2.1), 250 for SVHN.
+        guesses: K, 2 in the paper.
+        temperature: T, 0.5 in the paper.
+        mix_alpha: a, 0.75 in the paper.
+        mix_per: one ratio for every ``image`` (the authors' program) or one for the ``batch``.
+        ema_decay: of the teacher, which is only evaluated; 0.999 in the paper.
+        ramp: of the weight; the paper's is ``linear``.
+        ramp_up: its length, as a part of the run (16,000 updates in the paper).
+    """
+
+    terms = ("supervised", "consistency")
+    evaluated = "teacher"
+    ranges = {"guesses": (1, 16)}
+    choices = {"mix_per": ("image", "batch")}
+
+    def __init__(
+        self,
+        weight: float = 75.0,
+        guesses: int = 2,
+        temperature: float = 0.5,
+        mix_alpha: float = 0.75,
+        mix_per: str = "image",
+        ema_decay: float = 0.999,
+        ramp: str = "linear",
+        ramp_up: float = 0.16,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.weight, self.guesses, self.temperature = weight, guesses, temperature
+        self.mix_alpha, self.mix_per, self.ema_decay = mix_alpha, mix_per, ema_decay
+        self.ramp, self.ramp_up = ramp, ramp_up
+
+    @property
+    def views(self):
+        """K weak views of the unlabeled images."""
+        return Views(labeled="weak", unlabeled=("weak",) * self.guesses)
+
+    def loss_terms(self, batch, student, teacher):
+        """Cross-entropy of the mixed labeled and squared error of the mixed unlabeled images."""
+        says = [losses.softmax(student(view, moves_averages=False)) for view in batch.unlabeled]
+        guess = ops.stop_gradient(losses.sharpen(sum(says) / len(says), self.temperature))
+        images = ops.concatenate([batch.labeled, *batch.unlabeled])
+        targets = ops.concatenate([ops.one_hot(batch.labels, guess.shape[-1]), *[guess] * len(says)])
+        count, labeled = images.shape[0], batch.labeled.shape[0]
+        order = batch.draws.permutation("partner", count)
+        ratio = batch.draws.beta("ratio", (count if self.mix_per == "image" else 1,), self.mix_alpha)
+        ratio = ops.maximum(ratio, 1.0 - ratio)
+        images = mix(images, ops.take(images, order, axis=0), ratio)
+        targets = mix(targets, ops.take(targets, order, axis=0), ratio)
+        logits, logits_u = self.predict(images, labeled, student)
+        weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
+        return {
+            "supervised": losses.soft_cross_entropy(targets[:labeled], logits),
+            "consistency": weight * losses.mse(targets[labeled:], losses.softmax(logits_u)),
+        }
+
+    def predict(self, images, labeled: int, student):
+        """Logits of the first `labeled` images and of the others."""
+        if student.joint:
+            logits = student(images)
+            return logits[:labeled], logits[labeled:]
+        sizes = [labeled] + [(images.shape[0] - labeled) // self.guesses] * self.guesses
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        batches = interleave([images[start : start + size] for start, size in zip(starts, sizes, strict=True)])
+        logits = interleave([student(part, moves_averages=not i) for i, part in enumerate(batches)])
+        return logits[0], ops.concatenate(logits[1:])

@@ -1,0 +1,71 @@
+"""Pseudo-labels: take the network's own prediction for the truth.
+
+D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method", ICML workshop 2013.
+"""
+
+from keras import ops
+
+from sesemi import losses, memory, schedules
+from sesemi.methods.base import Method, Views
+
+
+class PseudoLabel(Method):
+    """``L = CE(y, p(x)) + w(t) 1/N sum_i m_i CE(q_i, p(u_i))``, ``m_i = [max q_i >= threshold]``; q without gradient.
+
+    Args:
+        weight: w; 1 in the "Tricks" project, 3 in the paper.
+        target: where q comes from: this ``iteration``, or what was said of the image when it was last seen, an
+            ``epoch`` ago (an image never seen has no target).
+        hard: whether q is the most probable class; False: the probabilities themselves, for ``epoch`` only: the
+            cross-entropy of a prediction with itself has no gradient.
+        threshold: 0: every image counts, as in the paper; 0.95 is usual today. Images below it count in N.
+        ramp: of the weight: ``sigmoid``, or ``delayed`` for the paper's T1 and T2.
+        ramp_up: its length, as a part of the run: 30 of 400 epochs in the "Tricks" project.
+    """
+
+    views = Views(labeled="weak", unlabeled=("weak",))
+    terms = ("supervised", "pseudo")
+    choices = {"target": ("iteration", "epoch")}
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        target: str = "iteration",
+        hard: bool = True,
+        threshold: float = 0.0,
+        ramp: str = "sigmoid",
+        ramp_up: float = 0.075,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.weight, self.target, self.hard, self.threshold = weight, target, hard, threshold
+        self.ramp, self.ramp_up = ramp, ramp_up
+
+    def check(self):
+        """Refuse soft targets of the same iteration, too."""
+        super().check()
+        if self.target == "iteration" and not self.hard:
+            raise ValueError("hard=false: needs target=epoch (of the same iteration, soft targets have no gradient)")
+
+    def build(self, sizes):
+        """Create the table of the last outputs."""
+        if self.target == "epoch":
+            self.outputs = self.table(sizes, "outputs", sizes.classes)
+        self.built = True
+
+    def loss_terms(self, batch, student, teacher):
+        """Cross-entropy of labels and of pseudo-labels."""
+        logits, logits_u = student.together(batch.labeled, *batch.unlabeled)
+        probs = losses.softmax(logits_u)
+        if self.target == "epoch":
+            now, probs = probs, memory.read(self.outputs, batch.index)
+            memory.write(self.outputs, batch.index, now)
+        # A row that was never written is all zeros.
+        confidence = ops.max(probs, axis=-1)
+        mask = ops.logical_and(confidence >= self.threshold, confidence > 0.0)
+        pseudo_labels = ops.one_hot(ops.argmax(probs, axis=-1), probs.shape[-1]) if self.hard else probs
+        weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
+        return {
+            "supervised": losses.cross_entropy(batch.labels, logits),
+            "pseudo": weight * losses.soft_cross_entropy(pseudo_labels, logits_u, mask),
+        }

@@ -1,0 +1,51 @@
+"""The six-way head of SESEMI on any other method (``--self-supervision rotation``)."""
+
+import dataclasses
+
+import keras
+
+from sesemi import losses, rotation
+from sesemi.methods.base import Method, Views
+
+
+class WithRotation(Method):
+    """``L = L_method + w CE(k, p_self(G_k(u)))`` (Tran 2019, arXiv:1906.10343; Gidaris et al. have four rotations).
+
+    Its trunk call is normalized by its own batch and moves no BatchNorm averages, so that the method's own stay
+    those of upright images.
+
+    Args:
+        method: what it is added to.
+        rotation_weight: w, constant.
+    """
+
+    def __init__(self, method: Method, rotation_weight: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.method, self.rotation_weight = method, rotation_weight
+        self.views = Views(method.views.labeled, (*method.views.unlabeled, "unflipped"))
+        self.terms = (*method.terms, "rotation")
+        for name in ("unlabeled_pool", "ema_decay", "evaluated"):
+            setattr(self, name, getattr(method, name))
+        own = len(method.views.unlabeled) if method.views_counted is None else method.views_counted
+        self.views_counted = own + len(rotation.TRANSFORMS)
+        self.head = keras.layers.Dense(len(rotation.TRANSFORMS), name="rotation_head")
+
+    def check(self):
+        """Refuse bad arguments of either."""
+        self.method.check()
+        if not 0.0 <= self.rotation_weight <= 1e6:
+            raise ValueError(f"rotation_weight={self.rotation_weight}: must lie from 0 to 1e6")
+
+    def build(self, sizes):
+        """Build both."""
+        self.method.build(sizes)
+        self.head.build((None, sizes.features))
+        self.built = True
+
+    def loss_terms(self, batch, student, teacher):
+        """The method's terms, and the six-way cross-entropy."""
+        *own, images = batch.unlabeled
+        terms = self.method.loss_terms(dataclasses.replace(batch, unlabeled=tuple(own)), student, teacher)
+        features = student.features(rotation.six_views(images), moves_averages=False)
+        six_way = losses.cross_entropy(rotation.six_labels(images.shape[0]), self.head(features))
+        return {**terms, "rotation": self.rotation_weight * six_way}
