@@ -69,6 +69,26 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> bytes:
     return _png(figure)
 
 
+def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes:
+    """The mean error of each row as a bar and every run as a point, as PNG.
+
+    Args:
+        names: of the rows.
+        errors: of the runs of each row, in percent.
+    """
+    figure = Figure(figsize=(8, 1 + 0.4 * len(names)))
+    axes = figure.subplots()
+    places = range(len(names))
+    axes.barh(places, [float(np.mean(row)) for row in errors], color="#9ec5e8", height=0.65)
+    for place, row in zip(places, errors, strict=True):
+        axes.plot(row, [place] * len(row), "o", color="#1f4e79", markersize=4)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.set(xlabel="test error [%]", xlim=(0, None))
+    axes.grid(axis="x", alpha=0.3)
+    return _png(figure)
+
+
 def views_grid(rows: Sequence[tuple[str, np.ndarray]]) -> bytes:
     """A row of pictures for each branch, as PNG.
 

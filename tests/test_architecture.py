@@ -10,7 +10,7 @@ SOURCES = sorted(path for folder in ("sesemi", "models", "datasets") for path in
 # The floors from top to bottom; a module may import from the floors below its own, and its own package's leaves.
 FLOORS = [
     {"sesemi.__main__"},
-    {"sesemi.cli"},
+    {"sesemi.cli", "sesemi.compare"},
     {"sesemi.runner"},
     {"sesemi.session"},
     {"sesemi.results"},

@@ -64,3 +64,32 @@ def test_dropout_draws_end_with_their_block():
         first, second = dropout_draws().next_call("a"), dropout_draws().next_call("a")
         assert (first.uniform("m", (9,)).numpy() != second.uniform("m", (9,)).numpy()).any()
     assert dropout_draws() is None
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.75, 1.0, 4.0])
+def test_beta_has_the_distribution(alpha):
+    from scipy import stats
+
+    draws = Draws(3, 5).beta("ratio", (20_000,), alpha).numpy()
+    assert draws.min() >= 0.0
+    assert draws.max() <= 1.0
+    assert stats.kstest(draws.astype(float), stats.beta(alpha, alpha).cdf).pvalue > 1e-3
+
+
+def test_permutation_is_one_and_changes_with_the_step():
+    orders = [Draws(1, step).permutation("order", 50).numpy() for step in range(3)]
+    for order in orders:
+        assert sorted(order) == list(range(50))
+    assert (orders[0] != orders[1]).any()
+    firsts = [int(Draws(0, step).permutation("order", 4)[0]) for step in range(400)]
+    assert np.bincount(firsts).min() > 60
+
+
+@pytest.mark.parametrize("name", ["beta", "permutation"])
+def test_the_same_eager_and_under_xla(name):
+    def draw(step):
+        draws = Draws(1, step)
+        return draws.beta("a", (33,), 0.75) if name == "beta" else draws.permutation("a", 33)
+
+    step = tf.constant(7, tf.int64)
+    np.testing.assert_allclose(tf.function(draw, jit_compile=True)(step), draw(step), rtol=1e-6)

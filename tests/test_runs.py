@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sesemi import checkpoint
+from sesemi import rng as random
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = str(ROOT / "train_evaluate_sesemi.py")
@@ -168,16 +169,20 @@ def wait_for_line(process, words):
     raise AssertionError(process.stderr.read())
 
 
+PROMOTING = ["--promote", "balanced", "--promote-from", "1", "--promote-every", "1", "--exclude-labeled"]
+
+
 @pytest.mark.slow
-def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
+@pytest.mark.parametrize("how", [["--method", "sesemi"], ["--method", "mean_teacher", *PROMOTING]], ids=lambda a: a[1])
+def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path, how):
     """SIGTERM within an epoch, then kill -9 on the way, then to the end; against a run that nobody disturbed."""
-    job = ["--gpu", "cpu", "--epochs", "3", "--steps-per-epoch", "100", "--batch-size", "4", "--output", tmp_path]
+    job = ["--gpu", "cpu", "--epochs", "3", "--steps-per-epoch", "100", "--batch-size", "4", "--output", tmp_path, *how]
     whole = script(*job, "--name", "whole")
     assert whole.returncode == 0, whole.stderr
     folder = tmp_path / "broken"
 
     first = start(*job, "--name", "broken")
-    wait_for_line(first, "sesemi on digits")
+    wait_for_line(first, f"{how[1]} on digits")
     wait_for_line(first, "epoch 1/3")
     time.sleep(0.3)
     first.send_signal(signal.SIGTERM)
@@ -204,9 +209,14 @@ def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
 
     import keras
 
-    models = [keras.models.load_model(tmp_path / name / "model.keras") for name in ("whole", "broken")]
-    for a, b in zip(models[0].weights, models[1].weights, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for file in sorted(path.name for path in folder.glob("*.keras")):
+        models = [keras.models.load_model(tmp_path / name / file) for name in ("whole", "broken")]
+        for a, b in zip(models[0].weights, models[1].weights, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+    if "--promote" in how:
+        promoted = [(tmp_path / name / "promoted.csv").read_text() for name in ("whole", "broken")]
+        assert promoted[0] == promoted[1]
+        assert {line.split(",")[-1] for line in promoted[0].splitlines()[1:]} == {"1", "2"}
     assert (tmp_path / "whole" / "log.csv").read_text() == (folder / "log.csv").read_text()
     results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "broken")]
     for name in ("test_error", "test_error_views", "confusion_matrix", "train_losses"):
@@ -245,6 +255,108 @@ def test_a_run_stopped_between_epochs_or_after_the_last_step_loses_nothing(tmp_p
         assert whole[name] == broken[name]
     leftovers = {path.name for path in (tmp_path / "broken").iterdir()} & {"checkpoints", "best.weights.h5"}
     assert not leftovers
+
+
+def run_here(tmp_path, name, **given):
+    from sesemi import config, runner
+
+    given = {"epochs": 2, "steps_per_epoch": 3, "batch_size": 8, "labels": 50, "views": 1, "gpu": "cpu"} | given
+    given |= {"output": str(tmp_path), "quiet": True, "name": name}
+    return runner.run(*config.resolve(given), say=lambda _: None), tmp_path / name
+
+
+def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
+    import keras
+
+    import datasets
+
+    arguments = {"ema_decay": 0.5, "weight": 3}
+    found, folder = run_here(tmp_path, "a", method="mean_teacher", validation=0.2, arguments=arguments)
+    assert found["evaluated"] == "teacher"
+    digits = datasets.load("digits")
+    for file, key in (("model.keras", "test_error"), ("model_student.keras", "student_test_error")):
+        probs = keras.models.load_model(folder / file).predict(digits.test_images, verbose=0)
+        assert found[key] == pytest.approx(100 * np.mean(probs.argmax(1) != digits.test_labels))
+    weights = [keras.models.load_model(folder / file).weights for file in ("model.keras", "model_student.keras")]
+    assert any((a.numpy() != b.numpy()).any() for a, b in zip(*weights, strict=True))
+    assert (folder / "model_best_validation.keras").exists()
+    with open(folder / "log.csv") as file:
+        (*_, row) = csv.DictReader(file)
+    errors = {"test_error", "validation_error", "student_test_error", "student_validation_error"}
+    assert errors <= set(row)
+    assert float(row["student_test_error"]) == pytest.approx(found["student_test_error"])
+    settings = json.loads((folder / "config.json").read_text())["settings"]["arguments"]
+    assert settings == {
+        "weight": 3, "consistency": "mse", "ema_decay": 0.5, "two_heads": False, "logit_distance_cost": 0.01,
+        "teacher_normalizes_by": "batch", "ramp": "sigmoid", "ramp_up": 0.075,
+    }  # fmt: skip
+
+
+def test_promoted_images_are_trained_on_with_the_labels_they_were_given(tmp_path):
+    """All images join after the first epoch, by what the network says of them; the rest of the run is another."""
+    promoting = {"promote": "threshold", "promote_threshold": 0.0, "promote_from": 1, "promote_every": 5}
+    plain, _ = run_here(tmp_path, "plain", method="supervised", epochs=3)
+    found, folder = run_here(tmp_path, "promoted", method="supervised", epochs=3, **promoting)
+    (record,) = found["promotions"]
+    assert (record["epoch"], record["promoted"]) == (1, 950)
+    with open(folder / "promoted.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 950
+    assert record["right"] == sum(row["given"] == row["true"] for row in rows)
+    labeled = json.loads((folder / "split.json").read_text())["labeled"]
+    assert not {int(row["index"]) for row in rows} & set(labeled)
+    import datasets
+
+    assert all(int(row["true"]) == datasets.load("digits").train_labels[int(row["index"])] for row in rows[:50])
+    assert found["train_losses"]["supervised"] != plain["train_losses"]["supervised"]
+    assert "Promotions" in (folder / "report.html").read_text()
+    never, _ = run_here(tmp_path, "never", method="supervised", epochs=3, **promoting | {"promote_threshold": 1.0})
+    assert never["train_losses"] == plain["train_losses"]
+
+
+def test_a_run_can_take_the_labeled_images_of_another(tmp_path):
+    first, folder = run_here(tmp_path, "first", seed=1, validation=0.2)
+    second, _ = run_here(tmp_path, "second", seed=2, labels=None, labels_from=str(folder / "split.json"))
+    assert first["split_sha256"] == second["split_sha256"]
+    assert second["labels"] == 50
+
+
+def test_the_six_way_head_on_another_method_is_sesemi(small):
+    """With two trunk calls its term is SESEMI's, to the bit; only BatchNorm's averages differ: of upright images."""
+    sesemi, rides = small.model("sesemi"), small.model("supervised", self_supervision=1.0)
+    rides.method.head.set_weights(sesemi.method.head.get_weights())
+    logs = [small.fit(model).history for model in (sesemi, rides)]
+    assert logs[0] == logs[1]
+    for a, b in zip(sesemi.trainable_variables, rides.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    fresh = [small.model("supervised", self_supervision=1.0), small.model("supervised")]
+    for model in fresh:
+        views = fresh[0].views(model.pixels(next(iter(small.batches()))), random.Draws(0, 0))
+        model.method.loss_terms(views, *model.networks(random.Draws(0, 0)))
+    for a, b in zip(*[model.classifier.non_trainable_variables for model in fresh], strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("weight=-1", "weight=-1"),
+        ("colour=red", "pi_model has no such argument; it has weight, both_sides, ramp, ramp_up"),
+        ("both_sides=3", "choose from False, True"),
+        ("ramp=steep", "choose from none, sigmoid"),
+        ("weight", "give NAME=VALUE"),
+    ],
+)
+def test_bad_arguments_of_a_method_are_one_line(tmp_path, capsys, given, words):
+    from sesemi import cli
+
+    with contextlib.suppress(SystemExit):
+        code = cli.main([*SHORT, "--method", "pi_model", "--set", given, "--output", str(tmp_path / "runs"), "--quiet"])
+        assert code == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert words in error
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_full_disk_stops_the_run_clearly(tmp_path):
