@@ -20,7 +20,7 @@ def arguments() -> argparse.Namespace:
     """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=presets.NETWORKS, default="wrn")
-    parser.add_argument("--method", choices=presets.METHODS, default="sesemi")
+    parser.add_argument("--method", choices=list(presets.METHODS), default="sesemi")
     parser.add_argument("--precision", choices=checks.CHOICES["precision"], default="float32")
     parser.add_argument("--jit", choices=checks.CHOICES["jit"], default="auto")
     parser.add_argument("--gpu", default="0")
@@ -69,6 +69,7 @@ def random_materials(args):
     labels = (np.arange(50_000) % 10).astype(np.int32)
     data = datasets.ImageData(train, labels, test, labels[:100], tuple("0123456789"))
     given = {name: getattr(args, name) for name in ("network", "method", "precision", "jit", "gpu")}
+    given |= {"batch_size": 64, "labeled_batch_size": 64} if args.method == "mean_teacher" else {}
     resolved, _ = config.resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
     pixels = pipeline.DevicePixels(train, labels)
     return assembly.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "", pixels)

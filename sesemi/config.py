@@ -182,7 +182,7 @@ def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
         "quiet": False,
     }.items():
         values[name], origins[name] = value, "default"
-    own = presets.arguments(values["method"], values["dataset"])
+    own = presets.arguments(values["method"], values["dataset"], values["network"])
     values["arguments"], origins["arguments"] = {name: setting.value for name, setting in own.items()}, "see below"
     origins |= {f"arguments.{name}": f"{setting.origin}: {setting.source}" for name, setting in own.items()}
     for name, value in given.items():

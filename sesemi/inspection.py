@@ -96,11 +96,15 @@ def views_rows(materials: assembly.Materials, model: SemiSupervisedModel) -> lis
         ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN])),
         ("labeled images as the class head sees them", np.asarray(views.labeled[:_SHOWN])),
     ]
-    for images in views.unlabeled:
+    if views.unlabeled:
         rows.append(("unlabeled images, raw", np.asarray(batch["unlabeled"][:_SHOWN])))
-        for number in range(min(2, len(images))):
-            six = np.asarray(rotation.six_views(images[number : number + 1]))
-            rows.append((f"image {number + 1} as the other head sees it: {', '.join(rotation.TRANSFORMS)}", six))
+    for number, (kind, images) in enumerate(zip(model.method.views.unlabeled, views.unlabeled, strict=True), 1):
+        if kind != "unflipped":
+            rows.append((f"unlabeled images, view {number} ({kind})", np.asarray(images[:_SHOWN])))
+            continue
+        for i in range(min(2, len(images))):
+            six = np.asarray(rotation.six_views(images[i : i + 1]))
+            rows.append((f"image {i + 1} as the six-way head sees it: {', '.join(rotation.TRANSFORMS)}", six))
     return rows
 
 

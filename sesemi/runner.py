@@ -150,6 +150,8 @@ def _environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
+        # Sums in another order round differently: another number of threads gives other bits.
+        "threads": {name: os.environ.get(name) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")},
         "devices": [device.name for device in tf.config.list_physical_devices()],
     }
 
