@@ -25,6 +25,8 @@ class Network:
     def __init__(self, classifier: Classifier, *, training: bool = True, joint: bool = False, draws=None):
         self.classifier, self.joint = classifier, joint
         self._training, self._draws = training, draws
+        # A teacher has masks of its own, so that those of the student do not depend on whether it is asked.
+        self._masks = None if training or draws is None else draws.at("teacher")
 
     def __call__(self, images, **how):
         """Class logits ``[B, C]`` of one view ``[B, H, W, C]``; `how` as in `together`."""
@@ -42,8 +44,8 @@ class Network:
             moves_averages: see `features`.
             training: see `features`.
         """
-        again = rng.dropout_from(self._draws.at("dropout")) if same_masks else contextlib.nullcontext()
-        with again:
+        masks = self._masks if not same_masks else self._draws.at("dropout")
+        with rng.dropout_from(masks) if masks is not None else contextlib.nullcontext():
             found = self.features(*batches, moves_averages=moves_averages, training=training)
             found = found if len(batches) > 1 else (found,)
             return tuple(self.logits(features, training=training) for features in found)
