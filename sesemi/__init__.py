@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Classifier": "sesemi.classifier",
     "RunConfig": "sesemi.config",
+    "EMATeacher": "sesemi.teacher",
     "InputError": "sesemi.errors",
     "SemiSupervisedModel": "sesemi.training",
     "METHODS": "sesemi.methods",
