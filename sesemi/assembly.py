@@ -68,8 +68,22 @@ def complete(config: RunConfig) -> RunConfig:
         if name not in defaults:
             there = ", ".join(defaults) or "none"
             raise InputError(f"--set {name}={value}: {config.method} has no such argument; it has {there}")
-    config = config.replace(arguments=defaults | config.arguments)
-    build_method(config)
+    found = defaults | config.arguments
+    for name, value in found.items():
+        # 30 and 30.0 are one setting.
+        if isinstance(defaults[name], float) and type(value) is int:
+            found[name] = float(value)
+    config = config.replace(arguments=found)
+    method = build_method(config)
+    try:
+        method.check_batches(
+            labeled=config.labeled_batch_size,
+            unlabeled=config.batch_size,
+            joint_forward=config.joint_forward,
+            regularize_labeled=config.regularize_labeled,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
     return config
 
 
@@ -81,13 +95,13 @@ def build_method(config: RunConfig) -> Method:
     """
     arguments = dict(config.arguments)
     rotation_weight = arguments.pop("rotation_weight", 1.0) if config.self_supervision == "rotation" else None
-    method = None
     try:
         method = METHODS[config.method](**arguments)
+        method.check()
         if rotation_weight is not None:
             method = WithRotation(method, rotation_weight)
-        method.check()
-    except (ValueError, TypeError) as error:
+            method.check()
+    except ValueError as error:
         raise InputError(f"--set {error}") from error
     return method
 
@@ -103,7 +117,11 @@ def gather(config: RunConfig) -> Materials:
         data = datasets.load(config.dataset, config.data_dir).at_least(models.smallest_side(config.network))
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
-    chosen = config.labels_from and label_files.read(config.labels_from, data.train_labels, data.class_names)
+    chosen = None
+    if config.labels_from is not None:
+        chosen = label_files.read(config.labels_from, data.train_labels, data.class_names)
+        if config.validation and len(chosen[1]):
+            raise InputError(f"--validation: {config.labels_from} has validation images already; leave it out")
     split = splits.split(
         data.train_labels,
         config.labels,

@@ -33,7 +33,7 @@ _RANGES = {
     "l2": (0.0, 1e6, True),
     "weight_decay": (0.0, 1e6, True),
     "promote_threshold": (0.0, 1.0, True),
-    "promote_fraction": (0.0, 1.0, True),
+    "promote_fraction": (0.0, 1.0, False),
     "promote_from": (1, 10**6, True),
     "promote_every": (1, 10**6, True),
     "dropout": (0.0, 0.99, True),
@@ -61,6 +61,8 @@ def check(config) -> None:
     _check_labels(config)
     if config.self_supervision == "rotation" and config.method in ("sesemi", "asl"):
         raise InputError(f"--self-supervision rotation: {config.method} has that term already; leave it out")
+    if config.promote != "none" and config.labels == "all":
+        raise InputError("--promote: with --labels all there is no unlabeled image to promote; leave it out")
     if config.promote != "none" and config.promote_from >= config.epochs:
         raise InputError(f"--promote-from {config.promote_from}: there are only {config.epochs} epochs; use fewer")
     if not re.fullmatch(r"[\w.+=@-]+", config.name) or config.name in (".", ".."):
@@ -69,6 +71,28 @@ def check(config) -> None:
         raise InputError(f"--gpu {config.gpu}: several GPUs are not supported yet; give one, such as --gpu 0")
     if not config.gpu.strip():
         raise InputError("--gpu '': give a GPU's number, such as --gpu 0, or --gpu cpu")
+
+
+# A setting of the first column is of use only where that of the second has one of these values.
+_USED_WITH = {
+    "promote_threshold": ("promote", ("threshold",)),
+    "promote_fraction": ("promote", ("balanced",)),
+    "promote_from": ("promote", ("threshold", "balanced")),
+    "promote_every": ("promote", ("threshold", "balanced")),
+    "learning_rate_power": ("schedule", ("polynomial",)),
+}
+
+
+def check_use(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """Refuse what the user set and nothing would use.
+
+    Raises:
+        InputError: with the flag, and the one that it needs.
+    """
+    for name, (other, useful) in _USED_WITH.items():
+        if origins.get(name) == "user" and values[other] not in useful:
+            needed = " or ".join(f"{_flag(other)} {value}" for value in useful)
+            raise InputError(f"{_flag(name)} {values[name]}: of use only with {needed}; add it, or leave this out")
 
 
 def _flag(name: str) -> str:

@@ -23,8 +23,11 @@ _STRENGTHS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
+class OneLineParser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, exit code 2."""
+
     def error(self, message):
+        """Print and exit."""
         # One line, not the whole usage before it.
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see --help)\n")
 
@@ -52,7 +55,7 @@ def _argument(text: str) -> tuple[str, object]:
 
 def build_parser(program: str) -> argparse.ArgumentParser:
     """The parser; flags that were not given leave no attribute, so the origin of a value is known."""
-    parser = _Parser(
+    parser = OneLineParser(
         prog=program,
         argument_default=argparse.SUPPRESS,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -140,10 +143,15 @@ def _add_training(group) -> None:
         "--promote",
         choices=CHOICES["promote"],
         help="on the way, turn the most confident unlabeled images into labeled ones: those above a threshold, or "
-        "the same fraction of every class (balanced)",
+        "the same number of every class (balanced)",
     )
     group.add_argument("--promote-threshold", type=float, metavar="P", help="for threshold (default: 0.99)")
-    group.add_argument("--promote-fraction", type=float, metavar="P", help="for balanced (default: 0.1)")
+    group.add_argument(
+        "--promote-fraction",
+        type=float,
+        metavar="P",
+        help="for balanced: this part of all that are left, shared out evenly over the classes (default: 0.1)",
+    )
     group.add_argument("--promote-from", type=int, metavar="EPOCH", help="epochs before the first (default: half)")
     group.add_argument("--promote-every", type=int, metavar="EPOCHS", help="between two (default: a twentieth)")
     group.add_argument("--precision", choices=CHOICES["precision"])
@@ -214,9 +222,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
     try:
         if "arguments" in given:
             given["arguments"] = dict(given["arguments"])
-        base = config_module.read_settings(given.pop("config"), given) if "config" in given else {}
-        both = base.get("arguments", {}) | given.get("arguments", {})
-        config, origins = config_module.resolve({**base, **given, "arguments": both})
+        base, inherited = config_module.read_settings(given.pop("config"), given) if "config" in given else ({}, {})
+        own = given.get("arguments", {})
+        inherited = {name: origin for name, origin in inherited.items() if name.removeprefix("arguments.") not in own}
+        both = base.get("arguments", {}) | own
+        config, origins = config_module.resolve({**base, **given, "arguments": both}, inherited)
         # A scheduler's own choice of GPU stands unless the user says otherwise.
         if "gpu" in given or "CUDA_VISIBLE_DEVICES" not in os.environ:
             select_device(config.gpu)

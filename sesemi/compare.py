@@ -1,6 +1,5 @@
 """``python -m sesemi compare RUN...``: a table and a picture of the errors of several runs."""
 
-import argparse
 import itertools
 import json
 import statistics
@@ -11,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sesemi import config as config_module
+from sesemi.cli import EXIT_BAD_INPUT, OneLineParser
 from sesemi.errors import InputError
-
-EXIT_BAD_INPUT = 2
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def read(folder: Path) -> Run:
     try:
         results = json.loads((folder / "results.json").read_text())
         config, _ = config_module.from_json((folder / "config.json").read_text())
-        _ = results["split_sha256"], results["data_sha256"], float(results["test_error"])
+        _ = results["split_sha256"], results["data_sha256"], float(results["test_error"]), int(results["steps"])
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no finished run ({Path(error.filename).name} is missing)") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -58,16 +56,19 @@ def group(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs that differ in nothing but the seed, by a name that says what tells them apart."""
     found: dict[str, list[Run]] = {}
     for run in runs:
-        key = json.dumps({k: v for k, v in run.settings.items() if k != "seed"}, sort_keys=True, default=str)
-        found.setdefault(key, []).append(run)
+        found.setdefault(json.dumps(_shared(run), sort_keys=True), []).append(run)
     return {_name(members[0], found.values()): members for members in found.values()}
 
 
+def _shared(run: Run) -> dict[str, str]:
+    """What runs of one group have in common; which images are labeled is told by the hash of the split."""
+    return {k: json.dumps(v) for k, v in run.settings.items() if k not in ("seed", "labels_from")}
+
+
 def _name(run: Run, groups) -> str:
-    rivals = [g[0].settings for g in groups if g[0].settings["method"] == run.settings["method"]]
-    differing = [
-        f"{k}={v}" for k, v in run.settings.items() if k != "seed" and any(other.get(k) != v for other in rivals)
-    ]
+    rivals = [_shared(g[0]) for g in groups if g[0].settings["method"] == run.settings["method"]]
+    mine = _shared(run)
+    differing = [f"{k}={v.strip(chr(34))}" for k, v in mine.items() if any(other.get(k) != v for other in rivals)]
     return " ".join([run.settings["method"], *differing])
 
 
@@ -84,9 +85,9 @@ def refuse_unlike(groups: dict[str, list[Run]], *, different_splits: bool) -> No
                 f"{runs[0].folder} and {run.folder} were trained on different data; compare runs on the same"
             )
     for members in groups.values():
-        seeds = [run.settings["seed"] for run in members]
+        seeds = [(run.settings["seed"], run.split) for run in members]
         if len(set(seeds)) < len(seeds):
-            twice = next(run for run in members if seeds.count(run.settings["seed"]) > 1)
+            twice = next(run for run in members if seeds.count((run.settings["seed"], run.split)) > 1)
             raise InputError(f"{twice.folder}: a run with these settings and this seed is given twice; give each once")
     if different_splits:
         return
@@ -103,11 +104,10 @@ def refuse_unlike(groups: dict[str, list[Run]], *, different_splits: bool) -> No
 
 def table(groups: dict[str, list[Run]]) -> list[dict[str, Any]]:
     """A row a group: name, runs, updates, errors, and gains over the supervised run of the same split."""
-    baselines = {
-        run.split: run.results["test_error"]
-        for run in itertools.chain(*groups.values())
-        if run.settings["method"] == "supervised" and run.settings["self_supervision"] == "none"
-    }
+    supervised = [name for name, members in groups.items() if _is_supervised(members[0])]
+    # Of several the choice would be ours.
+    members = groups[supervised[0]] if len(supervised) == 1 else []
+    baselines = {run.split: run.results["test_error"] for run in members}
     rows = []
     for name, members in groups.items():
         gains = [baselines[run.split] - run.results["test_error"] for run in members if run.split in baselines]
@@ -120,10 +120,15 @@ def table(groups: dict[str, list[Run]]) -> list[dict[str, Any]]:
                 "errors": [run.results["test_error"] for run in members],
                 "views": [e for run in members if (e := run.results.get("test_error_views")) is not None],
                 "other": [error for error in others if error is not None],
-                "gains": gains if name.split()[0] != "supervised" else [],
+                "gains": [] if name in supervised else gains,
             }
         )
     return sorted(rows, key=lambda row: statistics.mean(row["errors"]))
+
+
+def _is_supervised(run: Run) -> bool:
+    settings = run.settings
+    return settings["method"] == "supervised" and settings["self_supervision"] == settings["promote"] == "none"
 
 
 def to_markdown(rows: list[dict[str, Any]]) -> str:
@@ -157,7 +162,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m sesem
     Returns:
         Exit code: 0 done, 2 runs that cannot be read or compared (one line on stderr).
     """
-    parser = argparse.ArgumentParser(prog=program, description=__doc__.split(": ", 1)[1])
+    parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="a run folder, such as runs/NAME")
     parser.add_argument("--output", type=Path, default=Path("comparison"), help="folder for table and picture")
     parser.add_argument("--different-splits", action="store_true", help="compare although other images are labeled")
@@ -179,5 +184,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m sesem
     print(text, end="")
     if len({row["updates"] for row in rows}) > 1:
         print("note: the runs had different numbers of updates")
+    if sum(_is_supervised(members[0]) for members in groups.values()) > 1:
+        print("note: no gains, because there are several kinds of supervised runs")
     print(f"picture: {args.output / 'comparison.png'}")
     return 0

@@ -56,10 +56,10 @@ class RunConfig:
         zca: whether images are whitened.
         zca_ridge: added to the diagonal of the covariance.
         exclude_labeled: whether the unlabeled pool leaves the labeled images out.
-        promote: which unlabeled images become labeled on the way: ``none``, those above a ``threshold``, or the same
-            fraction of every class (``balanced``).
+        promote: which unlabeled images become labeled on the way: ``none``, those above a ``threshold``, or the
+            same number of every class (``balanced``).
         promote_threshold: least confidence for ``threshold``.
-        promote_fraction: of the unlabeled images that are taken for a class, the part promoted by ``balanced``.
+        promote_fraction: ``balanced`` promotes ``promote_fraction * N / C`` of each of C classes, N images being left.
         promote_from: epochs before the first promotion; default: half of them.
         promote_every: epochs between promotions; default: a twentieth of them.
         validation: fraction of the labeled images of each class held out to select the best epoch.
@@ -145,11 +145,12 @@ class RunConfig:
 Origins = dict[str, str]
 
 
-def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
+def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[RunConfig, Origins]:
     """Fill what the user did not say from the presets.
 
     Args:
         given: values that the user set, by field name of `RunConfig`.
+        inherited: the origins of those of them that are from another run's ``config.json``.
 
     Returns:
         The configuration, and for every field where its value comes from, such as ``"user"`` or
@@ -158,6 +159,7 @@ def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
     Raises:
         InputError: an unknown name, or a value of the wrong type or out of range.
     """
+    inherited = inherited or {}
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     for name in given:
         if name not in fields:
@@ -188,9 +190,11 @@ def resolve(given: dict[str, Any]) -> tuple[RunConfig, Origins]:
     for name, value in given.items():
         if name == "arguments":
             values[name] = values[name] | (value or {})
-            origins |= {f"arguments.{argument}": "user" for argument in value or {}}
+            for argument in value or {}:
+                origins[f"arguments.{argument}"] = inherited.get(f"arguments.{argument}", "user")
         elif value is not None:
-            values[name], origins[name] = value, "user"
+            values[name], origins[name] = value, inherited.get(name, "user")
+    checks.check_use(values, origins)
     _fill_dependent(values, given)
     if values["labeled_batch_size"] is None and isinstance(values["batch_size"], int):
         # Tran 2019 draws as many labeled images as the other branch has views.
@@ -247,8 +251,10 @@ def from_json(text: str) -> tuple[RunConfig, Origins]:
     return RunConfig(**settings), origins
 
 
-def read_settings(path: str | Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a ``config.json``, as `resolve` takes them (for ``--config``); placement is left out.
+def read_settings(path: str | Path, given: dict[str, Any]) -> tuple[dict[str, Any], Origins]:
+    """The settings of a ``config.json`` and their origins, as `resolve` takes them (for ``--config``).
+
+    Left out are the placement, and what a flag beside it makes obsolete.
 
     Args:
         path: of the file.
@@ -260,15 +266,35 @@ def read_settings(path: str | Path, given: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         config, origins = from_json(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"--config {path}: cannot be read ({error})") from error
     except InputError as error:
         raise InputError(f"--config {path}: {error}") from error
     settings = config.identity()
-    if any(given.get(name, settings[name]) != settings[name] for name in ("method", "dataset", "network")):
-        kept = {k: v for k, v in settings.items() if origins.get(k) == "user" or k in ("method", "dataset", "network")}
-        if given.get("method", config.method) == config.method:
-            of_user = {k: v for k, v in config.arguments.items() if origins.get(f"arguments.{k}") == "user"}
-            kept["arguments"] = of_user
-        return kept
-    return settings
+    other = {name for name in ("method", "dataset", "network") if given.get(name, settings[name]) != settings[name]}
+    if other:
+        settings = {
+            k: v for k, v in settings.items() if origins.get(k) == "user" or k in ("method", "dataset", "network")
+        }
+        kept = {k: v for k, v in config.arguments.items() if origins.get(f"arguments.{k}") == "user"}
+        settings["arguments"] = {} if "method" in other else kept
+    for name in _obsolete(config, given, origins):
+        settings.pop(name, None)
+    if given.get("self_supervision", config.self_supervision) != config.self_supervision:
+        settings["arguments"] = {k: v for k, v in settings["arguments"].items() if k != "rotation_weight"}
+    settings = {k: v for k, v in settings.items() if k not in given or k == "arguments"}
+    return settings, {k: v for k, v in origins.items() if k in settings or k.startswith("arguments.")}
+
+
+def _obsolete(config: RunConfig, given: dict[str, Any], origins: Origins) -> set[str]:
+    """Settings of a file that followed from others, which the user now changes."""
+    found = set()
+    if "labels_from" in given:
+        found |= {"labels"}
+    if "labels" in given:
+        found |= {"labels_from"}
+    if config.labels == "file":
+        found |= {"labels"}
+    if "epochs" in given:
+        found |= {name for name in ("promote_from", "promote_every") if origins.get(name) != "user"}
+    return found

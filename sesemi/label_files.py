@@ -9,7 +9,8 @@ import numpy as np
 
 from sesemi.errors import InputError
 
-_NAMED = re.compile(r"(?:.*/)?(\d+)[^/\s]*\s+(\S.*)")
+_INDEX = re.compile(r"\d{1,12}")
+_NAMED = re.compile(r"(?:.*/)?(\d{1,12})[^/\s]*\s+(\S.*)")
 
 
 def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +31,7 @@ def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.
     """
     try:
         text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"--labels-from {path}: cannot be read ({error})") from error
     if text.lstrip().startswith("{"):
         labeled, validation = _from_json(path, text)
@@ -52,7 +53,7 @@ def _from_json(path: str, text: str) -> tuple[list[int], list[int]]:
     try:
         document = json.loads(text)
         lists = document["labeled"], document.get("validation", [])
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise InputError(f"--labels-from {path}: not the split.json of a run ({error})") from error
     for indices in lists:
         if not isinstance(indices, list) or not all(type(i) is int for i in indices):
@@ -66,13 +67,13 @@ def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[
         line = line.strip()
         if not line:
             continue
-        named = _NAMED.fullmatch(line)
-        if not line.isdecimal() and not named:
+        plain, named = _INDEX.fullmatch(line), _NAMED.fullmatch(line)
+        if not plain and not named:
             raise InputError(
                 f"--labels-from {path}: line {number} is neither an index nor FILENAME CLASS: {line[:60]!r}"
             )
-        index = int(line if line.isdecimal() else named[1])
-        if not line.isdecimal() and index < len(labels):
+        index = int(line if plain else named[1])
+        if not plain and index < len(labels):
             true = class_names[labels[index]]
             if named[2] != true:
                 raise InputError(f"--labels-from {path}: line {number} says {named[2]}, but image {index} is {true}")

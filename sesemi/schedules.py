@@ -10,7 +10,7 @@ def ramp(name: str, progress, length: float):
 
     Args:
         name: ``none``; ``sigmoid``: ``exp(-5 (1 - x)^2)`` (Laine & Aila 2017); ``linear``: ``x``; ``delayed``: nothing
-            in the first third of `length`, then linear (Lee 2013, who has T1 = 100 and T2 = 600 of the updates).
+            in the first sixth of `length`, then linear (Lee 2013: T1 = 100, T2 = 600).
         progress: updates so far / updates of the run, in [0, 1].
         length: the part of the run, in [0, 1], after which the factor is 1; ``x = min(progress / length, 1)``, and
             with 0 there is no ramp.
@@ -24,7 +24,7 @@ def ramp(name: str, progress, length: float):
     if name == "linear":
         return x
     if name == "delayed":
-        return ops.maximum(1.5 * x - 0.5, 0.0)
+        return ops.maximum(1.2 * x - 0.2, 0.0)
     raise ValueError(f"no ramp {name!r}; choose from {', '.join(NAMES)}")
 
 

@@ -14,10 +14,10 @@ _MOVING = ("moving_mean", "moving_variance")
 class EMATeacher(keras.callbacks.Callback):
     """After every update ``teacher <- a teacher + (1 - a) student``, ``a = min(1 - 1/(t + 1), decay)`` at update t.
 
-    For any ``model.fit``: a `sesemi.training.SemiSupervisedModel` brings its teacher along; of another model a copy is
-    made when training begins, and is found in ``teacher``. All variables are carried by position, BatchNorm's moving
-    mean and variance included, in one compiled call a step. t is the optimizer's count, so a resume needs nothing
-    of this object.
+    For any ``model.fit``: a `sesemi.training.SemiSupervisedModel` brings its teacher along; of a functional or
+    Sequential model a copy is made when training begins, and is found in ``teacher``; for any other give `teacher`. All
+    variables are carried by position, BatchNorm's moving mean and variance included, in one compiled call a step. t is
+    the optimizer's count, so a resume needs nothing of this object.
 
     Args:
         decay: largest share of the old average that is kept, in [0, 1].
@@ -37,7 +37,7 @@ class EMATeacher(keras.callbacks.Callback):
         if statistics not in ("average", "copy"):
             raise ValueError(f"statistics={statistics!r}: choose from average, copy")
         self.decay, self.warm_up, self.statistics, self.teacher = decay, warm_up, statistics, teacher
-        self._update = None
+        self._given, self._moves, self._update = teacher, None, None
 
     def on_train_begin(self, logs=None):
         """Find or make the teacher, and pair the variables."""
@@ -46,12 +46,12 @@ class EMATeacher(keras.callbacks.Callback):
                 f"EMATeacher needs steps_per_execution=1, got {self.model.steps_per_execution}: it moves the teacher "
                 "after every update, and would miss those in between"
             )
-        if self._update is not None:
+        if self._moves is self.model:
             return
-        student = getattr(self.model, "classifier", self.model)
-        if self.teacher is None:
-            self.teacher = getattr(self.model, "teacher", None) or copy_of(self.model)
-        pairs = variable_pairs(self.teacher, student)
+        brings = getattr(self.model, "teacher", None)
+        self.teacher = self._given or brings or copy_of(self.model)
+        pairs = variable_pairs(self.teacher, self.model if brings is None else self.model.classifier)
+        self._moves = self.model
         self._update = tf.function(lambda step: self._move(pairs, step), autograph=False)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -81,8 +81,17 @@ def variable_pairs(teacher, student) -> list[tuple[keras.Variable, keras.Variabl
 
 
 def copy_of(model: keras.Model) -> keras.Model:
-    """A frozen copy of a model of stock layers, weights included."""
-    copy = keras.models.clone_model(model)
+    """A frozen copy of a functional or Sequential model, weights included.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        copy = keras.models.clone_model(model)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"EMATeacher cannot copy a {type(model).__name__}: give it teacher=, a second one with the same weights"
+        ) from error
     copy.set_weights(model.get_weights())
     copy.trainable = False
     return copy

@@ -12,7 +12,8 @@ SOURCES = sorted(path for folder in ("sesemi", "models", "datasets") for path in
 # The floors from top to bottom; a module may import from the floors below its own, and its own package's leaves.
 FLOORS = [
     {"sesemi.__main__"},
-    {"sesemi.cli", "sesemi.compare"},
+    {"sesemi.compare"},
+    {"sesemi.cli"},
     {"sesemi.runner"},
     {"sesemi.session"},
     {"sesemi.results"},

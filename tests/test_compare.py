@@ -45,6 +45,35 @@ def test_groups_of_one_method_are_told_apart_by_what_differs(runs, tmp_path, cap
     assert "| mean_teacher weight=10 |" in out
 
 
+def test_30_and_30_point_0_are_not_taken_for_one_another(runs, tmp_path, capsys):
+    whole = make(tmp_path / "whole", "mean_teacher", 0, 9.0, arguments={"weight": 30})
+    point = make(tmp_path / "point", "mean_teacher", 0, 8.0, arguments={"weight": 30.0})
+    assert compare.main([whole, point, "--output", str(tmp_path / "out")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 2 + 1
+
+
+def test_label_files_of_each_seed_make_one_group(tmp_path, capsys):
+    folders = [
+        make(tmp_path / f"{method}{seed}", method, seed, 9.0, labels_from=f"{seed}.txt")
+        for method in ("supervised", "vat")
+        for seed in range(2)
+    ]
+    assert compare.main([*folders, "--output", str(tmp_path / "out")]) == 0
+    assert "| vat | 2 |" in capsys.readouterr().out
+
+
+def test_no_gains_over_several_kinds_of_supervised_runs(runs, tmp_path, capsys):
+    other = make(tmp_path / "other", "supervised", 0, 10.0, epochs=7)
+    rides = make(tmp_path / "rides", "supervised", 0, 9.0, self_supervision="rotation")
+    assert compare.main([runs[0], runs[3], rides, "--output", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "+11.00" in next(line for line in out.splitlines() if "rotation" in line)
+    assert compare.main([runs[0], runs[3], other, "--output", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "several kinds of supervised runs" in out
+    assert "+" not in out
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -74,3 +103,7 @@ def test_unfinished_and_repeated_runs_are_refused(runs, tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
     assert compare.main([runs[0], runs[0]]) == 2
     assert "given twice" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        compare.main([])
+    assert stop.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -73,6 +73,11 @@ def test_dropout_on_svhn(method, network, dropout, trunk_dropout):
         ({"self_supervision": "rotation"}, ["sesemi has that term already"]),
         ({"promote": "balanced", "promote_from": 30}, ["--promote-from 30", "only 30 epochs"]),
         ({"promote": "all"}, ["--promote all"]),
+        ({"promote_from": 3}, ["--promote-from 3", "of use only with --promote threshold or --promote balanced"]),
+        ({"promote": "threshold", "promote_fraction": 0.2}, ["--promote-fraction 0.2", "--promote balanced"]),
+        ({"promote": "balanced", "promote_fraction": 0.0}, ["--promote-fraction 0.0"]),
+        ({"promote": "balanced", "labels": "all"}, ["no unlabeled image to promote"]),
+        ({"schedule": "cosine", "learning_rate_power": 2.0}, ["--learning-rate-power 2.0", "--schedule polynomial"]),
         ({"promote_fraction": 1.1}, ["--promote-fraction 1.1"]),
         ({"labels": 50, "labels_from": "x"}, ["--labels 50", "leave it out"]),
     ],
@@ -106,12 +111,12 @@ def test_a_config_file_repeats_its_run_and_flags_win(tmp_path):
     found, origins = resolve(dataset="svhn", network="nin", seed=7, gpu="cpu", name="a")
     path = tmp_path / "config.json"
     path.write_text(config.to_json(found, origins))
-    again, _ = config.resolve({**config.read_settings(path, {}), "seed": 8})
-    assert again.identity() == {**found.identity(), "seed": 8}
-    assert again.name != "a"
+    found_again, _ = again(path, seed=8)
+    assert found_again.identity() == {**found.identity(), "seed": 8}
+    assert found_again.name != "a"
     with pytest.raises(InputError, match="--config"):
         config.read_settings(tmp_path / "none.json", {})
-    other, _ = config.resolve({**config.read_settings(path, {"dataset": "cifar10"}), "dataset": "cifar10"})
+    other, _ = again(path, dataset="cifar10")
     assert (other.network, other.seed, other.zca, other.epochs) == ("nin", 7, True, 50)
 
 
@@ -159,12 +164,43 @@ def test_arguments_of_the_method_are_settings_too(tmp_path):
     assert found.name != resolve(method="mixmatch")[0].name
     path = tmp_path / "config.json"
     path.write_text(config.to_json(found, origins))
-    assert config.read_settings(path, {})["arguments"] == {"weight": 10}
-    assert config.read_settings(path, {"network": "wrn"})["arguments"] == {"weight": 10}
-    assert "arguments" not in config.read_settings(path, {"method": "vat"})
+    assert config.read_settings(path, {})[0]["arguments"] == {"weight": 10}
+    assert config.read_settings(path, {"network": "wrn"})[0]["arguments"] == {"weight": 10}
+    assert config.read_settings(path, {"method": "vat"})[0]["arguments"] == {}
 
 
 def test_promotion_begins_at_half_of_the_run_unless_told():
     found, _ = resolve(promote="threshold", epochs=60)
     assert (found.promote_from, found.promote_every) == (30, 3)
     assert resolve(promote="threshold", promote_from=7)[0].promote_from == 7
+
+
+def again(path, **given):
+    """As the command line does with ``--config``."""
+    base, inherited = config.read_settings(path, given)
+    both = base.get("arguments", {}) | given.get("arguments", {})
+    return config.resolve({**base, **given, "arguments": both}, inherited)
+
+
+def test_flags_beside_a_config_file_make_what_followed_from_others_obsolete(tmp_path):
+    path = tmp_path / "config.json"
+
+    def write(**given):
+        path.write_text(config.to_json(*resolve(**given)))
+
+    write(method="vat", self_supervision="rotation", arguments={"rotation_weight": 0.5, "epsilon": 3.0})
+    assert again(path, self_supervision="none")[0].arguments == {"epsilon": 3.0}
+    write(labels_from="x")
+    assert (again(path, labels=100)[0].labels, again(path, labels=100)[0].labels_from) == (100, None)
+    assert again(path)[0].labels == "file"
+    write(labels=100)
+    assert again(path, labels_from="y")[0].labels == "file"
+    write(promote="balanced", epochs=40)
+    assert again(path, epochs=10)[0].promote_from == 5
+    # Origins stay what they were, so that a second change of method knows what was a preset.
+    write(method="mixmatch", dataset="cifar10", seed=3)
+    found, origins = again(path, seed=4)
+    assert origins["learning_rate"].startswith("paper")
+    assert origins["seed"] == "user"
+    path.write_text(config.to_json(found, origins))
+    assert again(path, method="sesemi", network="wrn")[0].learning_rate == 0.05

@@ -8,6 +8,7 @@ import tensorflow as tf
 from sesemi import presets, rng
 from sesemi.methods import METHODS
 from sesemi.methods.base import Views
+from sesemi.network import Network
 
 METHOD_NAMES = sorted(METHODS)
 WEIGHTS = ("weight", "rotation_weight")
@@ -27,7 +28,7 @@ VARIANTS = {
     "pseudo_label/soft": ("pseudo_label", {"hard": False, "target": "epoch", "threshold": 0.3, "ramp": "delayed"}),
     "mix_pseudo_label/hard": ("mix_pseudo_label", {"hard": True}),
     "mean_teacher/rotation": ("mean_teacher", {"self_supervision": 0.7}),
-    "temporal_ensembling/labeled": ("temporal_ensembling", {"regularize_labeled": True}),
+    "pi_model/labeled": ("pi_model", {"regularize_labeled": True}),
 }
 CASES = {**{name: (name, {}) for name in METHOD_NAMES}, **VARIANTS}
 # Enough steps for every image of the pool of forty to be seen twice, six a step.
@@ -218,3 +219,46 @@ def test_asl_draws_its_second_branch_from_the_labeled_images():
         materials = assembly.gather(config.resolve({"method": method, "labels": 20})[0])
         pools[method] = (len(materials.pool), materials.config.steps_per_epoch)
     assert pools == {"sesemi": (1000, 62), "supervised": (1000, 62), "asl": (20, 1)}
+
+
+def test_the_perturbed_passes_of_vat_keep_the_masks_of_the_clean_one(small):
+    """Without a perturbation nothing changes, although everything drops out; with other masks it would."""
+    model = small.model("vat", epsilon=0.0, trunk_dropout=0.5)
+    terms, _ = terms_of_step(model, small)
+    assert float(terms["adversarial"]) == pytest.approx(0.0, abs=1e-6)
+    model.networks = lambda draws: (_WithOwnMasks(model.classifier, draws=draws), None)
+    terms, _ = terms_of_step(model, small)
+    assert float(terms["adversarial"]) > 1e-3
+
+
+class _WithOwnMasks(Network):
+    def together(self, *batches, same_masks=False, **how):
+        return super().together(*batches, **how)
+
+
+def terms_of_step(model, small):
+    batch = model.pixels(next(iter(small.batches())))
+    draws = rng.Draws(5, batch["step"])
+    views = model.views(batch, draws)
+    with rng.dropout_from(draws.at("dropout")):
+        return model.method.loss_terms(views, *model.networks(draws)), views
+
+
+def test_the_unlabeled_batch_can_hold_the_labeled_one(small):
+    model = small.model("pi_model", regularize_labeled=True)
+    batch = model.pixels(next(iter(small.batches())))
+    views = model.views(batch, rng.Draws(0, 0))
+    assert [view.shape[0] for view in views.unlabeled] == [12, 12]
+    np.testing.assert_array_equal(views.index, [*batch["unlabeled_index"], *batch["labeled_index"]])
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_a_method_says_whether_it_remembers_images(name, small):
+    method = METHODS[name]()
+    sizes = {"labeled": 6, "unlabeled": 6, "joint_forward": True, "regularize_labeled": True}
+    assert any(v.shape[0] == 40 for v in small.model(name).method.weights) == method.remembers_images
+    if method.remembers_images:
+        with pytest.raises(ValueError, match="--regularize-labeled"):
+            method.check_batches(**sizes)
+    else:
+        method.check_batches(**sizes)

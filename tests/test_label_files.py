@@ -38,6 +38,8 @@ def test_the_three_formats(tmp_path):
         ('{"labeled": ["1"]}', "whole numbers"),
         ('{"validation": []}', "split.json"),
         ('{"labeled": [-1]}', "index -1"),
+        ("1" * 5000, "line 1 is neither"),
+        ('{"labeled": ' + "[" * 100_000, "split.json"),
     ],
 )
 def test_broken_files_are_refused_in_one_line(tmp_path, text, words):
@@ -50,6 +52,8 @@ def test_broken_files_are_refused_in_one_line(tmp_path, text, words):
 def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         label_files.read(str(tmp_path / "none"), LABELS, NAMES)
+    with pytest.raises(InputError, match="cannot be read"):
+        label_files.read("", LABELS, NAMES)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read"):
         label_files.read(str(tmp_path / "binary"), LABELS, NAMES)

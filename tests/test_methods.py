@@ -320,8 +320,8 @@ def test_pseudo_label_of_this_iteration(threshold, scale):
     world = World(1, scale)
     found = world.terms(METHODS["pseudo_label"](weight=3.0, threshold=threshold, ramp="delayed", ramp_up=1.0))
     probs = world.p(world.u[0])
-    # One third of the run without, then in a straight line: at a half a quarter of the weight.
-    expected = 0.25 * 3 * cross_entropy(one_hot(probs), probs, probs.max(1).astype(np.float32) >= threshold)
+    # A sixth of the run without, then in a straight line: (300 - 100) / (600 - 100) at half of it.
+    expected = 0.4 * 3 * cross_entropy(one_hot(probs), probs, probs.max(1).astype(np.float32) >= threshold)
     close(found["pseudo"], expected)
     close(found["supervised"], world.supervised)
 

@@ -292,6 +292,40 @@ def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
     }  # fmt: skip
 
 
+def test_the_best_epoch_and_promotions_are_those_of_the_teacher(tmp_path, monkeypatch):
+    """A teacher that never moves: it is right by chance, and so are what it selects and what it promotes."""
+    promoting = {"promote": "balanced", "promote_fraction": 0.05, "promote_from": 1, "promote_every": 5}
+    given = {"method": "mean_teacher", "validation": 0.2, "epochs": 3, "steps_per_epoch": 100, "exclude_labeled": True}
+    given["arguments"] = {"weight": 0.0}
+    from sesemi import assembly, teacher
+
+    monkeypatch.setattr(teacher.EMATeacher, "_move", lambda self, pairs, step: None)
+    pools, original = [], assembly.pipeline.index_batches
+
+    def watch(labeled, unlabeled, **kwargs):
+        pools.append((set(labeled.tolist()), set(unlabeled.tolist())))
+        return original(labeled, unlabeled, **kwargs)
+
+    monkeypatch.setattr(assembly.pipeline, "index_batches", watch)
+    found, folder = run_here(tmp_path, "a", **given, **promoting)
+    with open(folder / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["test_error"] for row in rows}) == 1
+    assert float(rows[-1]["student_test_error"]) < float(rows[-1]["test_error"]) - 10
+    best = rows[found["best_epoch"] - 1]
+    assert found["test_error_at_best_validation"] == pytest.approx(float(best["test_error"]))
+    (record,) = found["promotions"]
+    assert record["promoted"] > 0
+    assert record["right"] / record["promoted"] < 0.5
+    with open(folder / "promoted.csv") as file:
+        promoted = {int(row["index"]) for row in csv.DictReader(file)}
+    before, after = pools[0], pools[1]
+    assert after[0] == before[0] | promoted
+    # Left out of the unlabeled pool as labeled images are, unless nothing would be left.
+    assert after[1] == (before[1] - promoted or before[1])
+    assert not before[1] & before[0]
+
+
 def test_promoted_images_are_trained_on_with_the_labels_they_were_given(tmp_path):
     """All images join after the first epoch, by what the network says of them; the rest of the run is another."""
     promoting = {"promote": "threshold", "promote_threshold": 0.0, "promote_from": 1, "promote_every": 5}
@@ -348,6 +382,7 @@ def test_the_six_way_head_on_another_method_is_sesemi(small):
         ("both_sides=3", "choose from False, True"),
         ("ramp=steep", "choose from none, sigmoid"),
         ("weight", "give NAME=VALUE"),
+        ("rotation_weight=1", "no such argument"),
     ],
 )
 def test_bad_arguments_of_a_method_are_one_line(tmp_path, capsys, given, words):
@@ -360,6 +395,27 @@ def test_bad_arguments_of_a_method_are_one_line(tmp_path, capsys, given, words):
     assert len(error.splitlines()) == 1
     assert words in error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--method mixmatch --no-joint-forward --labeled-batch-size 4 --batch-size 8", "equal sizes"),
+        ("--method mixmatch --no-joint-forward --regularize-labeled --labeled-batch-size 4", "equal sizes"),
+        ("--method temporal_ensembling --regularize-labeled", "leave it out"),
+        ("--method mixmatch --self-supervision rotation --set guesses=1.5", "guesses=1.5: a whole number"),
+        ("--method vat --self-supervision rotation --set rotation_weight=true", "rotation_weight=True: a number"),
+        ("--method vat --self-supervision rotation --set rotation_weight=abc", "rotation_weight=abc: a number"),
+        ("--labels-from none.txt", "none.txt: cannot be read"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(tmp_path, capsys, flags, words):
+    from sesemi import cli
+
+    assert cli.main([*flags.split(), "--gpu", "cpu", "--quiet", "--output", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert words in error
 
 
 def test_a_full_disk_stops_the_run_clearly(tmp_path):

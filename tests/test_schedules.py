@@ -13,8 +13,8 @@ def test_ramps(progress):
         "none": 1.0,
         "sigmoid": math.exp(-5 * (1 - x) ** 2),
         "linear": x,
-        # Lee 2013: nothing until T1 = L/3, then in a straight line to T2 = L.
-        "delayed": min(max((progress - 0.4 / 3) / (0.4 - 0.4 / 3), 0.0), 1.0),
+        # Lee 2013, eq. 16: nothing until T1 = 100, then in a straight line to T2 = 600.
+        "delayed": min(max((progress / 0.4 * 600 - 100) / (600 - 100), 0.0), 1.0),
     }
     assert set(expected) == set(schedules.NAMES)
     for name, value in expected.items():

@@ -115,3 +115,34 @@ def test_what_the_paper_evaluates_comes_first(small):
     # Of every method with a teacher both are named, in some order.
     for name, method in METHODS.items():
         assert (len(small.model(name).networks_by_name) == 2) == (method().ema_decay is not None)
+
+
+def test_one_callback_serves_one_model_after_another_and_any_with_a_teacher_given():
+    mover = EMATeacher(0.0)
+    for _ in range(2):
+        model = plain_model()
+        model.fit(data(2), verbose=0, callbacks=[mover])
+        for t, s in zip(mover.teacher.weights, model.weights, strict=True):
+            np.testing.assert_array_equal(t, s)
+
+    class Own(keras.Model):
+        def __init__(self, width):
+            super().__init__()
+            self.classifier, self.out = keras.layers.Dense(width), keras.layers.Dense(1)
+            self.build((None, 3))
+
+        def build(self, shape):
+            self.classifier.build(shape)
+            self.out.build((None, self.classifier.units))
+            self.built = True
+
+        def call(self, x):
+            return self.out(self.classifier(x))
+
+    model, teacher = Own(4), Own(4)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="teacher="):
+        model.fit(data(2), verbose=0, callbacks=[EMATeacher(0.5)])
+    model.fit(data(2), verbose=0, callbacks=[EMATeacher(0.0, teacher=teacher)])
+    for t, s in zip(teacher.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(t, s)

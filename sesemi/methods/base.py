@@ -74,6 +74,7 @@ class Method(keras.layers.Layer):
         views_counted: how many images an unlabeled one counts for in images/s; None: as many as it has views.
         ema_decay: of the teacher, a running average of the student's weights; None: there is no teacher.
         evaluated: ``"student"`` or ``"teacher"``: which of them the paper evaluates.
+        remembers_images: whether it keeps a table with a row for every training image.
         ranges: smallest and largest value of an argument; others must be 0 or more.
         choices: what an argument may be.
     """
@@ -84,6 +85,7 @@ class Method(keras.layers.Layer):
     views_counted: int | None = None
     ema_decay: float | None = None
     evaluated = "student"
+    remembers_images = False
     ranges: dict[str, tuple[float, float]] = {}
     choices: dict[str, tuple[Any, ...]] = {}
 
@@ -111,6 +113,24 @@ class Method(keras.layers.Layer):
             if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
                 what = "a whole number" if kinds is int else "a number"
                 raise ValueError(f"{name}={value}: {what} from {low:g} to {high:g} is needed")
+
+    def check_batches(self, *, labeled: int, unlabeled: int, joint_forward: bool, regularize_labeled: bool) -> None:
+        """Refuse a composition of the batches that the method cannot work with.
+
+        Args:
+            labeled: labeled images a step.
+            unlabeled: unlabeled images a step.
+            joint_forward: see `sesemi.training.SemiSupervisedModel`.
+            regularize_labeled: the same.
+
+        Raises:
+            ValueError: in one line.
+        """
+        if regularize_labeled and self.remembers_images:
+            raise ValueError(
+                "--regularize-labeled: a method with a table of last epoch's answers would write the rows of the "
+                "labeled images every step; leave it out (the unlabeled pool holds the labeled images anyway)"
+            )
 
     def build(self, sizes: Sizes):
         """Create heads and state; called once by the trainer."""

@@ -15,7 +15,7 @@ class MixPseudoLabel(Method):
     seen do not count.
 
     Args:
-        weight: w; 30 for soft and 1 for hard targets in the "Tricks" project.
+        weight: w; the "Tricks" project has 1 for hard targets and 30 for soft ones, of which we have not seen the need.
         hard: whether q is the most probable class; False: the probabilities themselves.
         mix_alpha: a, 1 there.
         ramp: of the weight, ``sigmoid`` there.
@@ -23,6 +23,7 @@ class MixPseudoLabel(Method):
     """
 
     views = Views(labeled="weak", unlabeled=("weak",))
+    remembers_images = True
     terms = ("supervised", "pseudo")
 
     def __init__(

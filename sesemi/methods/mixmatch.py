@@ -20,7 +20,7 @@ class MixMatch(Method):
 
     BatchNorm: with a joint forward all mixed images go through the network at once; without, they go in 1 + K
     interleaved batches of which the first moves the averages (the authors' program), and labeled and unlabeled batch
-    must be of one size. The guesses move none.
+    must be of one size (and so the labeled images cannot be among the unlabeled ones). The guesses move none.
 
     Args:
         weight: w, of the mean over all elements: 75 for CIFAR-10 (paper, §4.2.1), 250 for SVHN.
@@ -54,6 +54,15 @@ class MixMatch(Method):
         self.weight, self.guesses, self.temperature = weight, guesses, temperature
         self.mix_alpha, self.mix_per, self.ema_decay = mix_alpha, mix_per, ema_decay
         self.ramp, self.ramp_up = ramp, ramp_up
+
+    def check_batches(self, *, labeled, unlabeled, joint_forward, regularize_labeled):
+        """Refuse batches that cannot be interleaved."""
+        unlabeled += labeled * regularize_labeled
+        if not joint_forward and labeled != unlabeled:
+            raise ValueError(
+                f"--no-joint-forward: mixmatch then interleaves batches of one size, got {labeled} labeled and "
+                f"{unlabeled} unlabeled images; give equal sizes, or --joint-forward"
+            )
 
     @property
     def views(self):

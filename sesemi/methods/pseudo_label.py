@@ -41,6 +41,11 @@ class PseudoLabel(Method):
         self.weight, self.target, self.hard, self.threshold = weight, target, hard, threshold
         self.ramp, self.ramp_up = ramp, ramp_up
 
+    @property
+    def remembers_images(self):
+        """Only for targets of the last epoch."""
+        return self.target == "epoch"
+
     def check(self):
         """Refuse soft targets of the same iteration, too."""
         super().check()

@@ -28,6 +28,7 @@ class TemporalEnsembling(Method):
     """
 
     views = Views(labeled="weak", unlabeled=("weak",))
+    remembers_images = True
     terms = ("supervised", "consistency")
     ranges = {"alpha": (0.0, 0.9999)}
     choices = {"update": ("epoch", "iteration"), "average": ("probs", "logits")}

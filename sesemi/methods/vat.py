@@ -14,7 +14,8 @@ class VAT(Method):
 
     d starts as a random unit direction and is replaced by ``g / ||g||`` in every power iteration. The perturbed
     passes keep the dropout masks of the clean one (D is then 0 at r = 0, which the second-order argument of the paper
-    needs) and move no BatchNorm averages. An image without gradient gets no perturbation.
+    needs) and move no BatchNorm averages. An image without gradient gets no perturbation. Under bfloat16 the direction
+    is found by a network that computes in bfloat16, too: use float32 where that matters.
 
     Args:
         weight: w, 1 in the paper.

@@ -6,6 +6,7 @@ import keras
 
 from sesemi import losses, rotation
 from sesemi.methods.base import Method, Views
+from sesemi.methods.sesemi import SESEMI
 
 
 class WithRotation(Method):
@@ -24,7 +25,7 @@ class WithRotation(Method):
         self.method, self.rotation_weight = method, rotation_weight
         self.views = Views(method.views.labeled, (*method.views.unlabeled, "unflipped"))
         self.terms = (*method.terms, "rotation")
-        for name in ("unlabeled_pool", "ema_decay", "evaluated"):
+        for name in ("unlabeled_pool", "ema_decay", "evaluated", "remembers_images"):
             setattr(self, name, getattr(method, name))
         own = len(method.views.unlabeled) if method.views_counted is None else method.views_counted
         self.views_counted = own + len(rotation.TRANSFORMS)
@@ -33,8 +34,11 @@ class WithRotation(Method):
     def check(self):
         """Refuse bad arguments of either."""
         self.method.check()
-        if not 0.0 <= self.rotation_weight <= 1e6:
-            raise ValueError(f"rotation_weight={self.rotation_weight}: must lie from 0 to 1e6")
+        SESEMI(self.rotation_weight).check()
+
+    def check_batches(self, **sizes):
+        """Refuse what the method refuses."""
+        self.method.check_batches(**sizes)
 
     def build(self, sizes):
         """Build both."""
