@@ -30,8 +30,8 @@ class MixMatch(Method):
         mix_per: one ratio for every ``image`` (the authors' program) or one for the ``batch``.
         ema_decay: of the teacher, which is only evaluated; 0.999 in the paper.
         ramp: of the weight; the paper's is ``linear``.
-        ramp_up: its length, as a part of the run; the authors need 16,000 updates for it. In a much shorter run keep the
-            slope instead, ``ramp_up=1`` with a smaller weight: 3,600 updates on CIFAR-10 with ramp_up=0.16 collapsed.
+        ramp_up: its length, as a part of the run; the authors take 16,000 updates for it. In a much shorter run keep
+            the slope instead, by a smaller weight and ``ramp_up=1``: 3,600 updates on CIFAR-10 with 0.16 collapsed.
     """
 
     terms = ("supervised", "consistency")
