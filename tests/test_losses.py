@@ -89,3 +89,50 @@ def test_learning_rate_is_polynomial_in_the_step():
         optimizer.iterations.assign(step)
         expected = 0.05 * (1 - min(step, 100) / 100) ** 0.5
         np.testing.assert_allclose(float(optimizer.learning_rate), expected, rtol=1e-5, atol=1e-9)
+
+
+TARGETS = np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3], [0.0, 0.5, 0.5]], np.float32)
+LOGITS = np.array([[0.5, -1.0, 2.0], [3.0, 0.0, -3.0], [0.0, 0.0, 0.0], [80.0, 0.0, -80.0]], np.float32)
+
+
+@pytest.mark.parametrize("name", ["soft_cross_entropy", "kl_divergence", "mse"])
+def test_targets_carry_no_gradient(name):
+    import tensorflow as tf
+
+    targets, logits = tf.constant(TARGETS), tf.constant(LOGITS)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([targets, logits])
+        answer = tf.nn.softmax(logits) if name == "mse" else logits
+        value = getattr(losses, name)(targets, answer)
+        both = losses.mse(targets, tf.nn.softmax(logits), stop_targets=False)
+    assert tape.gradient(value, targets) is None
+    assert np.abs(tape.gradient(value, logits)).max() > 0
+    assert np.abs(tape.gradient(both, targets)).max() > 0
+
+
+def test_a_mask_leaves_rows_out_of_the_sum_but_not_of_the_count():
+    mask = np.array([1.0, 0.0, 0.5, 0.0], np.float32)
+    for name in ("soft_cross_entropy", "kl_divergence", "mse"):
+        loss = getattr(losses, name)
+        rows = [float(loss(TARGETS[i : i + 1], LOGITS[i : i + 1])) for i in range(4)]
+        np.testing.assert_allclose(loss(TARGETS, LOGITS, mask), (rows[0] + 0.5 * rows[2]) / 4, rtol=1e-5)
+        assert float(loss(TARGETS, LOGITS, np.zeros(4))) == 0.0
+
+
+def test_mse_times_classes_is_the_sum_over_classes():
+    difference = (TARGETS - LOGITS) ** 2
+    np.testing.assert_allclose(3 * losses.mse(TARGETS, LOGITS), difference.sum(axis=1).mean(), rtol=1e-5)
+
+
+def test_sharpening_is_a_power_also_of_tiny_probabilities():
+    probs = np.array([[0.5, 0.3, 0.2], [1 - 2e-20, 1e-20, 1e-20], [0.0, 1.0, 0.0]])
+    for temperature in (0.1, 0.5, 1.0, 2.0):
+        power = np.maximum(probs, 1e-30) ** (1 / temperature)
+        found = np.asarray(losses.sharpen(probs.astype(np.float32), temperature))
+        np.testing.assert_allclose(found, power / power.sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-12)
+        assert np.isfinite(found).all()
+
+
+def test_entropy_is_largest_where_nothing_is_known():
+    np.testing.assert_allclose(losses.entropy(np.zeros((2, 5), np.float32)), np.log(5), rtol=1e-6)
+    assert 0.0 <= float(losses.entropy(LOGITS[3:])) < 1e-20
