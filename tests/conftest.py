@@ -23,6 +23,11 @@ from sesemi.classifier import Classifier  # noqa: E402
 from sesemi.methods import METHODS, WithRotation  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """The long tests first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: "test_runs" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def _float32():
     keras.config.set_dtype_policy("float32")
