@@ -115,7 +115,7 @@ def _add_training(group) -> None:
     group.add_argument(
         "--steps-per-epoch",
         type=int,
-        help="updates an epoch (default: training images, for asl labeled images, // batch size)",
+        help="updates an epoch (default: training images, for asl labeled images, // batch size; for digits 62)",
     )
     group.add_argument(
         "--batch-size",

@@ -30,8 +30,8 @@ class RunConfig:
         labels_from: a file that says which images are labeled (`sesemi.label_files`), or None.
         seed: everything random is a function of it and of the step.
         epochs: number of epochs.
-        steps_per_epoch: updates an epoch; None until the data are loaded (then training images,
-            for asl labeled images, // batch_size).
+        steps_per_epoch: updates an epoch; None, where no preset says it, until the data are loaded (then training
+            images, for asl labeled images, // batch_size).
         batch_size: unlabeled images a step; a self-supervised branch sees six views of each.
         labeled_batch_size: labeled images a step.
         optimizer: ``sgd`` (Nesterov) or ``adam``.

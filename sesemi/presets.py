@@ -129,8 +129,8 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         network: one of `NETWORKS`.
 
     Returns:
-        Setting by name. ``steps_per_epoch`` is None: it depends on the number of training images,
-        for asl of labeled ones.
+        Setting by name. ``steps_per_epoch`` is None where it depends on the number of training images, for asl of
+        labeled ones.
     """
     values = _sesemi(method, dataset, network)
     if dataset == "digits":

@@ -147,6 +147,13 @@ class SemiSupervisedModel(keras.Model):
             unlabeled = ops.concatenate([unlabeled, batch["labeled"]])
             index = None if index is None else ops.concatenate([index, batch["labeled_index"]])
 
+        self.method.check_batches(
+            labeled=batch["labeled"].shape[0],
+            unlabeled=batch["unlabeled"].shape[0],
+            joint_forward=self.joint_forward,
+            regularize_labeled=self.regularize_labeled,
+        )
+
         def view(images, kind, name):
             return self.augmentation.view(kind, self.classifier.preprocess(images), draws.at(name))
 

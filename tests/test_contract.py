@@ -263,5 +263,8 @@ def test_a_method_says_whether_it_remembers_images(name, small):
     if method.remembers_images:
         with pytest.raises(ValueError, match="--regularize-labeled"):
             method.check_batches(**sizes)
+        # Nobody who comes without the command line gets past it either.
+        with pytest.raises(ValueError, match="--regularize-labeled"):
+            small.fit(small.model(name, regularize_labeled=True))
     else:
         method.check_batches(**sizes)
