@@ -10,12 +10,13 @@ import tensorflow as tf
 
 import datasets
 import models
-from sesemi import label_files, pipeline, preprocess, splits
+from sesemi import label_files, pipeline, preprocess, schedules, splits
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
 from sesemi.config import RunConfig
 from sesemi.errors import InputError
 from sesemi.methods import METHODS, Method, WithRotation
+from sesemi.randaugment import RandAugment
 from sesemi.training import SemiSupervisedModel
 
 _JIT = {"auto": "auto", "on": True, "off": False}
@@ -51,7 +52,7 @@ class Materials:
         method = build_method(self.config)
         views = len(method.views.unlabeled) if method.views_counted is None else method.views_counted
         unlabeled = self.config.batch_size + self.config.regularize_labeled * self.config.labeled_batch_size
-        return self.config.labeled_batch_size + views * unlabeled
+        return self.config.labeled_batch_size * (1 + len(method.views.also_labeled)) + views * unlabeled
 
 
 def complete(config: RunConfig) -> RunConfig:
@@ -136,7 +137,8 @@ def gather(config: RunConfig) -> Materials:
         config = config.replace(steps_per_epoch=max(len(pool) // config.batch_size, 1))
     digest = hashlib.sha256(data.train_images)
     digest.update(data.train_labels.tobytes())
-    pixels = pipeline.DevicePixels(data.train_images, pipeline.visible_labels(data.train_labels, split.labeled))
+    visible = pipeline.visible_labels(data.train_labels, split.labeled)
+    pixels = pipeline.DevicePixels(data.train_images, visible, truth=data.train_labels)
     # From here on there is one copy of the images: the loader's array is let go of.
     data = dataclasses.replace(data, train_images=pixels.host_images())
     return Materials(config, data, split, digest.hexdigest(), pixels)
@@ -175,26 +177,44 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
         joint_forward=config.joint_forward,
         regularize_labeled=config.regularize_labeled,
         total_steps=config.total_steps,
+        unlabeled_images=len(materials.pool),
     )
-    model.compile(optimizer(config), jit_compile=_JIT[config.jit])
+    model.compile(optimizer(config, model.method.students), jit_compile=_JIT[config.jit])
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def augmentation(config: RunConfig) -> Augmentation:
-    """The strength of the weak views."""
-    return Augmentation(shift=config.shift, flip=config.flip, noise=config.noise)
+    """The strength of the views."""
+    strong = RandAugment(
+        operations=config.strong_operations,
+        level=None if config.strong_level == "random" else config.strong_level,
+        probability=config.strong_probability,
+        cutout=config.cutout,
+        cutout_side=config.cutout_side,
+        fill=config.strong_fill,
+    )
+    return Augmentation(shift=config.shift, flip=config.flip, noise=config.noise, strong=strong)
 
 
-def optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
-    """SGD with Nesterov momentum or Adam, with the rate of every step and decoupled decay of the kernels."""
+def optimizer(config: RunConfig, students: int = 1) -> keras.optimizers.Optimizer:
+    """SGD with Nesterov momentum or Adam, with the rate of every step and decoupled decay of the kernels.
+
+    Args:
+        config: of the run.
+        students: how many are trained one after the other, each with the whole schedule.
+    """
     decay = config.weight_decay or None
     if config.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.total_steps)
+    elif config.schedule == "cosine_7_16":
+        rate = schedules.Cosine716(config.learning_rate, config.total_steps)
     else:
         rate = keras.optimizers.schedules.PolynomialDecay(
             config.learning_rate, config.total_steps, end_learning_rate=0.0, power=config.learning_rate_power
         )
+    if students > 1:
+        rate = schedules.ForEachStudent(rate, config.total_steps, students)
     if config.optimizer == "adam":
         found = keras.optimizers.Adam(rate, beta_1=config.momentum, weight_decay=decay)
     else:

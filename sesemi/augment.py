@@ -1,38 +1,43 @@
-"""Weak views on the device: shift, mirror and noise, an own draw for every image, the whole batch at once.
+"""Views on the device: shift, mirror and noise, and RandAugment in strong ones; an own draw for every image.
 
-As in Tran 2019: they act on the preprocessed images, and the noise comes last.
+Weak views are those of Tran 2019: they act on the preprocessed images, and the noise comes last. A strong view is
+shifted and mirrored like a weak one, then distorted by `sesemi.randaugment` while it is raw pixels, then preprocessed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keras import ops
 
+from sesemi.randaugment import RandAugment
 from sesemi.rng import Draws
 
-KINDS = ("weak", "unflipped")
+KINDS = ("weak", "unflipped", "strong")
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strong the weak views are.
+    """How strong the views are.
 
     Args:
         shift: largest shift along each axis, in pixels; every whole number up to it is as likely.
         flip: whether half of the ``weak`` views are mirrored left-right.
         noise: standard deviation of the Gaussian noise, on the scale of the preprocessed images.
+        strong: what a strong view goes through.
     """
 
     shift: int = 2
     flip: bool = True
     noise: float = 0.15
+    strong: RandAugment = field(default_factory=RandAugment)
 
-    def view(self, kind: str, images, draws: Draws):
+    def view(self, kind: str, images, draws: Draws, preprocess):
         """One view of every image.
 
         Args:
-            kind: ``weak``, or ``unflipped`` for a branch that learns from mirroring.
-            images: ``[B, H, W, C]`` float32, preprocessed; a static shape, B included.
+            kind: ``weak``, ``unflipped`` for a branch that learns from mirroring, or ``strong``.
+            images: ``[B, H, W, C]`` raw pixels in 0 … 255; a static shape, B included.
             draws: where the random numbers come from.
+            preprocess: from raw pixels to what the trunk sees, ``[B, H, W, C]`` float32.
 
         Returns:
             ``[B, H, W, C]`` float32.
@@ -44,8 +49,11 @@ class Augmentation:
             raise ValueError(f"no view {kind!r}; choose from {', '.join(KINDS)}")
         batch = images.shape[0]
         offsets = draws.integers("shift", (batch, 2), -self.shift, self.shift)
-        flips = draws.uniform("flip", (batch,)) < 0.5 if self.flip and kind == "weak" else None
-        images = shift_and_flip(images, offsets, flips)
+        flips = draws.uniform("flip", (batch,)) < 0.5 if self.flip and kind != "unflipped" else None
+        if kind == "strong":
+            images = preprocess(self.strong(shift_and_flip(images, offsets, flips), draws.at("strong")))
+        else:
+            images = shift_and_flip(preprocess(images), offsets, flips)
         return images + self.noise * draws.normal("noise", images.shape) if self.noise else images
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from sesemi import monitor
 from sesemi.checkpoint import Checkpoints, write_atomically, write_whole
 
 
@@ -48,7 +49,8 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Look at every term, the total last: it is never the cause."""
         for name, value in sorted((logs or {}).items(), key=lambda item: item[0] == "loss"):
-            if not math.isfinite(value):
+            # Where no pseudo-label was accepted, none was right or wrong.
+            if name != monitor.ACCURACY and not math.isfinite(value):
                 raise NonFiniteLossError(f"the loss term '{name}' became {value} at step {self._step_of()}")
 
 
@@ -90,6 +92,35 @@ class History(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_atomically(self._path, text.getvalue())
+
+
+class PseudoLabelLog(keras.callbacks.Callback):
+    """Counts of pseudo-labels by class, a row an epoch, as a list and as ``pseudo_labels.csv``; warns once.
+
+    Args:
+        path: of the file.
+        rows: of the epochs before this process.
+        class_names: one a class.
+        epochs: of the whole run.
+        say: called with the warning.
+    """
+
+    def __init__(self, path: Path, rows: list[dict[str, Any]], *, class_names, epochs: int, say: Callable[[str], None]):
+        super().__init__()
+        self._path, self.rows, self._names, self._epochs, self._say = path, list(rows), class_names, epochs, say
+
+    @property
+    def alarm(self) -> tuple[int, str] | None:
+        """Epoch and text of the first warning of the run."""
+        return monitor.first_alarm(self.rows, self._epochs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Append, write, and look."""
+        before = self.alarm
+        self.rows.append(self.model.monitor.row(epoch + 1))
+        write_atomically(self._path, monitor.to_csv(self.rows, self._names))
+        if before is None and self.alarm is not None:
+            self._say("warning: after epoch {}: {}".format(*self.alarm))
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -177,10 +208,10 @@ class RestoreMetrics(keras.callbacks.Callback):
     """Give the interrupted epoch its running means back, after ``fit`` has reset them.
 
     Args:
-        values: of all variables of ``model.metrics``, by their order; used once.
+        values: of all of `metric_variables`, by their order; used once.
     """
 
-    def __init__(self, values: list[float] | None):
+    def __init__(self, values: list[Any] | None):
         super().__init__()
         self._values = values
 
@@ -192,6 +223,6 @@ class RestoreMetrics(keras.callbacks.Callback):
 
 
 def metric_variables(model: keras.Model) -> list[keras.Variable]:
-    """The variables of the running means of losses."""
-    trackers = [model.loss_tracker, *model.trackers.values()]
+    """The variables of the running means of losses, and the counts of pseudo-labels."""
+    trackers = [model.loss_tracker, *model.trackers.values(), *([model.monitor] if model.monitor else [])]
     return [variable for tracker in trackers for variable in tracker.variables]

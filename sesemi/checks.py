@@ -13,7 +13,8 @@ CHOICES = {
     "network": presets.NETWORKS,
     "dataset": tuple(presets.DATASETS),
     "optimizer": ("sgd", "adam"),
-    "schedule": ("polynomial", "cosine"),
+    "schedule": ("polynomial", "cosine", "cosine_7_16"),
+    "cutout_side": ("random", "fixed"),
     "self_supervision": ("none", "rotation"),
     "promote": ("none", "threshold", "balanced"),
     "precision": ("float32", "bfloat16"),
@@ -40,6 +41,10 @@ _RANGES = {
     "trunk_dropout": (0.0, 0.99, True),
     "shift": (0, 8, True),
     "noise": (0.0, 1e6, True),
+    "strong_operations": (0, 14, True),
+    "strong_probability": (0.0, 1.0, True),
+    "cutout": (0.0, 1.0, True),
+    "strong_fill": (0, 255, True),
     "gcn_scale": (0.0, 1e6, False),
     "zca_ridge": (0.0, 1e6, False),
     "validation": (0.0, 0.9, True),
@@ -59,6 +64,9 @@ def check(config) -> None:
     for name in _RANGES:
         _check_range(name, getattr(config, name))
     _check_labels(config)
+    level = config.strong_level
+    if level != "random" and (isinstance(level, str) or not 0.0 <= level <= 1.0):
+        raise InputError(f"--strong-level {level}: give a number from 0 to 1, or random")
     if config.self_supervision == "rotation" and config.method in ("sesemi", "asl"):
         raise InputError(f"--self-supervision rotation: {config.method} has that term already; leave it out")
     if config.promote != "none" and config.labels == "all":

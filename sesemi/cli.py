@@ -14,11 +14,11 @@ from sesemi.errors import InputError
 
 EXIT_BAD_INPUT = 2
 _STRENGTHS = {
-    "shift": "largest shift of a weak view, in pixels",
+    "shift": "largest shift of a view, in pixels",
     "noise": "standard deviation of a weak view's noise, on the scale of preprocessed images",
     "dropout": "rate before the class head",
     "trunk-dropout": "rate inside the network",
-    "flip": "mirror half of the weak views",
+    "flip": "mirror half of the weak and strong views",
     "zca": "whiten the images",
 }
 
@@ -39,6 +39,15 @@ def _labels(text: str) -> int | str:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: give a number of images, or all") from None
+
+
+def _level(text: str) -> float | str:
+    if text == "random":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 0 to 1, or random") from None
 
 
 def _argument(text: str) -> tuple[str, object]:
@@ -83,6 +92,7 @@ def _add_what(group) -> None:
         + ", ".join(f"{name} {facts.labels}" for name, facts in presets.DATASETS.items())
         + ")",
     )
+    group.add_argument("--labels-per-class", type=int, metavar="N", help="the same as --labels, for each class")
     group.add_argument(
         "--gpu",
         metavar="ID",
@@ -174,6 +184,7 @@ def _add_data(group) -> None:
         group.add_argument(f"--{name}", type=int if name == "shift" else float, help=_STRENGTHS[name])
     for name in ("flip", "zca"):
         group.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=_STRENGTHS[name])
+    _add_strong(group)
     group.add_argument(
         "--exclude-labeled",
         action="store_true",
@@ -191,6 +202,25 @@ def _add_data(group) -> None:
         choices=CHOICES["views"],
         help="8 adds the error of the average over eight views at the end (default: 8)",
     )
+
+
+def _add_strong(group) -> None:
+    group.add_argument(
+        "--strong-operations", type=int, metavar="N", help="of RandAugment in a strong view (default: 2)"
+    )
+    group.add_argument(
+        "--strong-level", type=_level, metavar="L", help="of them, from 0 to 1, or random for each (default: random)"
+    )
+    group.add_argument(
+        "--strong-probability", type=float, metavar="P", help="that one that was drawn is applied (default: 0.5)"
+    )
+    group.add_argument(
+        "--cutout", type=float, metavar="PART", help="side of the grey square in a strong view; 0: none (default: 0.5)"
+    )
+    group.add_argument(
+        "--cutout-side", choices=CHOICES["cutout_side"], help="whether that is the largest or the only side"
+    )
+    group.add_argument("--strong-fill", type=int, metavar="GREY", help="of the square, and outside of an image")
 
 
 def _add_output(group) -> None:

@@ -37,7 +37,8 @@ class RunConfig:
         optimizer: ``sgd`` (Nesterov) or ``adam``.
         learning_rate: the first step's.
         schedule: ``polynomial``: ``learning_rate * (1 - t/T) ** learning_rate_power``, or ``cosine``:
-            ``learning_rate * (1 + cos(pi t/T)) / 2``.
+            ``learning_rate * (1 + cos(pi t/T)) / 2``, or ``cosine_7_16``: ``learning_rate * cos(7 pi t/(16 T))``
+            (FixMatch's). A method with several students goes through it once for each.
         learning_rate_power: see above; 0 is a constant rate.
         momentum: Nesterov momentum of SGD, or beta_1 of Adam.
         l2: adds ``l2 * sum(w**2)`` over conv and dense kernels (Keras convention: twice PyTorch's
@@ -52,6 +53,13 @@ class RunConfig:
         shift: largest shift in pixels along each axis.
         flip: whether the labeled branch mirrors images left-right.
         noise: standard deviation of the Gaussian noise, on the scale of the preprocessed images.
+        strong_operations: how many operations of RandAugment a strong view goes through; see
+            `sesemi.randaugment.RandAugment` for these six.
+        strong_level: part of its range that an operation takes, in [0, 1], or ``"random"``.
+        strong_probability: with which an operation that was drawn is applied.
+        cutout: side of Cutout's square, as a part of the image's; 0: none.
+        cutout_side: ``random``, up to `cutout`, or ``fixed``.
+        strong_fill: grey of Cutout and of what comes from outside of an image, in 0 … 255.
         gcn_scale: norm of an image after global contrast normalization.
         zca: whether images are whitened.
         zca_ridge: added to the diagonal of the covariance.
@@ -100,6 +108,12 @@ class RunConfig:
     shift: int
     flip: bool
     noise: float
+    strong_operations: int
+    strong_level: float | str
+    strong_probability: float
+    cutout: float
+    cutout_side: str
+    strong_fill: int
     gcn_scale: float
     zca: bool
     zca_ridge: float
@@ -149,7 +163,7 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
     """Fill what the user did not say from the presets.
 
     Args:
-        given: values that the user set, by field name of `RunConfig`.
+        given: values that the user set, by field name of `RunConfig`; or ``labels_per_class`` in place of ``labels``.
         inherited: the origins of those of them that are from another run's ``config.json``.
 
     Returns:
@@ -159,7 +173,8 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
     Raises:
         InputError: an unknown name, or a value of the wrong type or out of range.
     """
-    inherited = inherited or {}
+    inherited, given = inherited or {}, dict(given)
+    per_class = given.pop("labels_per_class", None)
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     for name in given:
         if name not in fields:
@@ -170,6 +185,8 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
         checks.check_choice(name, values[name])
     values["network"] = values["network"] or presets.network(values["method"], values["dataset"])
     checks.check_choice("network", values["network"])
+    if per_class is not None:
+        given["labels"] = _labels_of_all_classes(per_class, values["dataset"], given.get("labels"))
     origins = {name: "user" if given.get(name) is not None else "default" for name in values}
     preset = presets.settings(values["method"], values["dataset"], values["network"])
     for name, setting in preset.items():
@@ -202,6 +219,14 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
     if values["name"] is None:
         values["name"] = _default_name(values, origins)
     return RunConfig(**values), origins
+
+
+def _labels_of_all_classes(per_class: int, dataset: str, labels: int | str | None) -> int:
+    if labels is not None:
+        raise InputError(f"--labels-per-class {per_class}: says the same as --labels {labels}; leave one of them out")
+    if per_class < 1:
+        raise InputError(f"--labels-per-class {per_class}: must be 1 or more")
+    return per_class * presets.DATASETS[dataset].classes
 
 
 def _fill_dependent(values: dict[str, Any], given: dict[str, Any]) -> None:
@@ -291,8 +316,10 @@ def _obsolete(config: RunConfig, given: dict[str, Any], origins: Origins) -> set
     found = set()
     if "labels_from" in given:
         found |= {"labels"}
-    if "labels" in given:
+    if "labels" in given or "labels_per_class" in given:
         found |= {"labels_from"}
+    if "labels_per_class" in given:
+        found |= {"labels"}
     if config.labels == "file":
         found |= {"labels"}
     if "epochs" in given:

@@ -96,6 +96,8 @@ def views_rows(materials: assembly.Materials, model: SemiSupervisedModel) -> lis
         ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN])),
         ("labeled images as the class head sees them", np.asarray(views.labeled[:_SHOWN])),
     ]
+    for kind, images in zip(model.method.views.also_labeled, views.also_labeled, strict=True):
+        rows.append((f"labeled images, another view ({kind})", np.asarray(images[:_SHOWN])))
     if views.unlabeled:
         rows.append(("unlabeled images, raw", np.asarray(batch["unlabeled"][:_SHOWN])))
     for number, (kind, images) in enumerate(zip(model.method.views.unlabeled, views.unlabeled, strict=True), 1):

@@ -13,15 +13,17 @@ def softmax(logits):
     return ops.softmax(ops.cast(logits, "float32"))
 
 
-def cross_entropy(labels, logits):
-    """Mean over the batch of ``-log softmax(logits)[label]``.
+def cross_entropy(labels, logits, mask=None):
+    """``1/N sum_i -m_i log softmax(z_i)[y_i]``: rows that the mask leaves out count in N (FixMatch's convention).
 
     Args:
-        labels: ``[B]`` int, each in ``0 … C - 1``.
-        logits: ``[B, C]`` of any float type; computed in float32.
+        labels: ``[N]`` int, each in ``0 … C - 1``.
+        logits: ``[N, C]`` of any float type; computed in float32.
+        mask: ``[N]`` weights of the rows, default 1; no gradient flows into them.
     """
     logits = ops.cast(logits, "float32")
-    return ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+    mask = None if mask is None else ops.stop_gradient(ops.cast(mask, "float32"))
+    return _mean_of_rows(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True), mask)
 
 
 def soft_cross_entropy(targets, logits, mask=None):

@@ -1,4 +1,4 @@
-"""Tables with a row for every training image: what a network said of it when it was last seen."""
+"""What methods remember: tables with a row for every training image, and running averages of batches."""
 
 from keras import ops
 
@@ -22,3 +22,19 @@ def write(table, index, rows) -> None:
     last = ops.max(ops.where(same, positions[None, :], -1), axis=1)
     rows = ops.cast(ops.stop_gradient(ops.take(rows, last, axis=0)), table.dtype)
     table.assign(ops.scatter_update(table, index[:, None], rows))
+
+
+def move(average, value, decay: float):
+    """``average <- decay average + (1 - decay) value``, without gradient.
+
+    Args:
+        average: a variable of any shape.
+        value: of this batch, of the same shape.
+        decay: in [0, 1].
+
+    Returns:
+        The average after the update.
+    """
+    moved = decay * average + (1.0 - decay) * ops.stop_gradient(ops.cast(value, average.dtype))
+    average.assign(moved)
+    return moved

@@ -44,8 +44,7 @@ class Network:
             moves_averages: see `features`.
             training: see `features`.
         """
-        masks = self._masks if not same_masks else self._draws.at("dropout")
-        with rng.dropout_from(masks) if masks is not None else contextlib.nullcontext():
+        with rng.dropout_from(self._draws.at("dropout")) if same_masks else self._own_masks():
             found = self.features(*batches, moves_averages=moves_averages, training=training)
             found = found if len(batches) > 1 else (found,)
             return tuple(self.logits(features, training=training) for features in found)
@@ -58,15 +57,25 @@ class Network:
             moves_averages: whether BatchNorm's moving averages learn from a training call.
             training: True also makes a teacher normalize by the batch; its averages never move.
         """
+        pool = self.classifier.pool
+        maps = self.maps(*batches, moves_averages=moves_averages, training=training)
+        return tuple(map(pool, maps)) if len(batches) > 1 else pool(maps)
+
+    def maps(self, *batches, moves_averages: bool = True, training: bool | None = None):
+        """The trunk's feature map ``[B, h, w, F]``, of which `features` is the average; arguments as there."""
         how = {"moves_averages": moves_averages, "training": training}
         if len(batches) > 1 and not self.joint:
-            return tuple(self.features(images, **how) for images in batches)
+            return tuple(self.maps(images, **how) for images in batches)
         training = self._training if training is None else training
         ends = list(itertools.accumulate(images.shape[0] for images in batches))
         images = ops.concatenate(batches) if len(batches) > 1 else batches[0]
-        with contextlib.nullcontext() if moves_averages and self._training else averages_kept():
-            features = self.classifier.features(images, training=training)
-        return tuple(ops.split(features, ends[:-1])) if len(batches) > 1 else features
+        keeps = contextlib.nullcontext() if moves_averages and self._training else averages_kept()
+        with keeps, self._own_masks():
+            maps = self.classifier.trunk(images, training=training)
+        return tuple(ops.split(maps, ends[:-1])) if len(batches) > 1 else maps
+
+    def _own_masks(self):
+        return contextlib.nullcontext() if self._masks is None else rng.dropout_from(self._masks)
 
     def logits(self, features, *, training: bool | None = None):
         """Class logits ``[B, C]`` of features."""

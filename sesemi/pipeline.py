@@ -24,12 +24,14 @@ class DevicePixels:
     Args:
         images: ``[N, H, W, C]`` uint8.
         labels: ``[N]`` int, -1 where unlabeled.
+        truth: ``[N]`` int, -1 where unknown: what labels would be if they could all be seen, for the log of
+            pseudo-labels and for nothing else; default: all unknown.
 
     Raises:
         ValueError: wrong dtype or lengths.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, truth: np.ndarray | None = None):
         if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != images.shape[:1]:
             raise ValueError(
                 f"uint8 images [N, H, W, C] and N labels are needed, got {images.dtype} {images.shape} "
@@ -39,6 +41,7 @@ class DevicePixels:
         # A variable, because promotion gives labels to images on the way; of 64 bits, because TensorFlow keeps 32-bit
         # integer variables off the GPU.
         self.labels = tf.Variable(labels, dtype=tf.int64, trainable=False)
+        self.truth = None if truth is None else tf.constant(truth, tf.int64)
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -57,6 +60,12 @@ class DevicePixels:
         """The images as a read-only array, without a second copy where the device is the CPU."""
         with tf.device("CPU:0"):
             return np.asarray(memoryview(tf.identity(self.images)))
+
+    def truth_of(self, index: tf.Tensor) -> tf.Tensor:
+        """``[U]`` int32, the true classes of images, for diagnosis only; -1 where unknown."""
+        if self.truth is None:
+            return tf.fill(tf.shape(index), -1)
+        return tf.cast(tf.gather(self.truth, index), tf.int32)
 
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Gather a batch.

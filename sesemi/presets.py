@@ -10,6 +10,9 @@ PAPER = "Tran 2019, arXiv:1906.10343, and its published program"
 TRICKS = "Tricks-of-Semi-supervisedDeepLeanring-Pytorch, run.sh (CIFAR-10, 4,000 labels, CNN-13)"
 TARVAINEN = "Tarvainen & Valpola 2017, arXiv:1703.01780, and the authors' PyTorch program (4,000 labels)"
 MIXMATCH = "Berthelot et al. 2019, arXiv:1905.02249, and ScarceClassifier"
+USB = "Semi-supervised-learning (USB), CIFAR-10 and SVHN; Sohn et al. 2020, arXiv:2001.07685, Table 4"
+STRONG_VIEW = "Sohn et al. 2020, arXiv:2001.07685, Appendix D (RandAugment, then Cutout)"
+LIKE_FIXMATCH = "as FixMatch in USB; the method's own paper fine-tunes larger networks"
 SCARCE = "ScarceClassifier (promotion from half of the run on, every twentieth of it)"
 OURS = "sesemi's own choice"
 _ELSEWHERE = "as Tran 2019 on other data"
@@ -27,6 +30,18 @@ METHODS = {
     "mixmatch": "mixmatch:MixMatch",
     "pseudo_label": "pseudo_label:PseudoLabel",
     "mix_pseudo_label": "mix_pseudo_label:MixPseudoLabel",
+    "fixmatch": "fixmatch:FixMatch",
+    "uda": "uda:UDA",
+    "flexmatch": "flexmatch:FlexMatch",
+    "debiasmatch": "debiasmatch:DebiasMatch",
+    "dst": "dst:DST",
+    "self_tuning": "self_tuning:SelfTuning",
+    "noisy_student": "noisy_student:NoisyStudent",
+    "adamatch": "adamatch:AdaMatch",
+    "softmatch": "softmatch:SoftMatch",
+    "freematch": "freematch:FreeMatch",
+    "crmatch": "crmatch:CRMatch",
+    "remixmatch": "remixmatch:ReMixMatch",
 }
 NETWORKS = ("convnet", "wrn", "nin", "mini", "cnn13", "shakeshake26")
 
@@ -84,6 +99,29 @@ _MIXMATCH = {
     "learning_rate_power": 0.0, "momentum": 0.9, "l2": 0.0, "weight_decay": 0.02, "dropout": 0.0, "noise": 0.0,
     "zca": False, "joint_forward": True,
 }  # fmt: skip
+# 2^20 updates of 64 + 7 x 64 images; PyTorch's weight decay of 5e-4 is an l2 of 2.5e-4 here.
+_FIXMATCH = {
+    "epochs": 1024, "steps_per_epoch": 1024, "batch_size": 448, "labeled_batch_size": 64, "learning_rate": 0.03,
+    "schedule": "cosine_7_16", "l2": 2.5e-4, "dropout": 0.0, "noise": 0.0, "shift": 4, "zca": False,
+    "joint_forward": True,
+}  # fmt: skip
+# What differs from that, and whether USB has the method at all.
+_STRONG = {
+    "fixmatch": ({}, USB),
+    "uda": ({}, USB),
+    "flexmatch": ({}, USB),
+    "adamatch": ({}, USB),
+    "softmatch": ({}, USB),
+    "freematch": ({}, USB),
+    "crmatch": ({}, USB),
+    "remixmatch": ({"batch_size": 64}, USB),
+    "debiasmatch": ({}, LIKE_FIXMATCH),
+    "dst": ({}, LIKE_FIXMATCH),
+    "self_tuning": ({"batch_size": 64}, LIKE_FIXMATCH),
+    "noisy_student": ({"dropout": 0.5}, LIKE_FIXMATCH),
+}
+# On digits a run has 1,860 updates, and a running average of the last thousand would be one of a half-trained network.
+_AVERAGED = ("fixmatch", "uda", "flexmatch", "adamatch", "softmatch", "freematch", "crmatch", "remixmatch")
 _PAIRED = {"batch_size": 64, "labeled_batch_size": 64}
 # Where two thousand updates are all there is, BatchNorm's averages lag behind weights that still move, and those of
 # upright and of rotated digits cannot be mixed: the rate falls to nothing in a straight line, and both batches share
@@ -110,7 +148,9 @@ class Setting:
 
 
 def _setting(value: Any, source: str) -> Setting:
-    return Setting(value, "paper" if source in (PAPER, TRICKS, TARVAINEN, MIXMATCH) else "default", source)
+    return Setting(
+        value, "paper" if source in (PAPER, TRICKS, TARVAINEN, MIXMATCH, USB, STRONG_VIEW) else "default", source
+    )
 
 
 def network(method: str, dataset: str) -> str:
@@ -142,6 +182,9 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         values |= {name: (value, TRICKS) for name, value in (_TRICKS_COMMON | _TRICKS[method]).items()}
     elif method == "mixmatch":
         values |= {name: (value, MIXMATCH) for name, value in _MIXMATCH.items()}
+    elif method in _STRONG:
+        own, source = _STRONG[method]
+        values |= {name: (value, source) for name, value in (_FIXMATCH | own).items()}
     elif method not in _FIRST:
         values |= {name: (value, OURS) for name, value in _PAIRED.items()}
     return {name: _setting(value, source) for name, (value, source) in values.items()}
@@ -149,6 +192,12 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
 
 def arguments(method: str, dataset: str, network: str) -> dict[str, Setting]:
     """Arguments of the method's class that differ from its defaults for this data set and network."""
+    if dataset == "digits" and method == "noisy_student":
+        return {"rounds": _setting(2, OURS)}
+    if dataset == "digits" and method in _AVERAGED:
+        return {"ema_decay": _setting(0.99, OURS)}
+    if (method, dataset) == ("freematch", "svhn"):
+        return {"highest_threshold": _setting(0.95, USB)}
     if dataset != "digits" and (method, network) == ("mean_teacher", "shakeshake26"):
         return {name: _setting(value, TARVAINEN) for name, value in _SHAKE_ARGUMENTS.items()}
     return {}
@@ -184,6 +233,12 @@ def _sesemi(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str
         "shift": (2, PAPER),
         "flip": (facts.flip, PAPER),
         "noise": (0.15, PAPER),
+        "strong_operations": (2, STRONG_VIEW),
+        "strong_level": ("random", STRONG_VIEW),
+        "strong_probability": (0.5, STRONG_VIEW),
+        "cutout": (0.5, STRONG_VIEW),
+        "cutout_side": ("random", STRONG_VIEW),
+        "strong_fill": (127, STRONG_VIEW),
         "gcn_scale": (55.0, PAPER),
         "zca": (facts.zca, PAPER),
         "zca_ridge": (0.1, PAPER),

@@ -1,5 +1,6 @@
 """What a user sees while a run goes on."""
 
+import math
 import sys
 import time
 
@@ -81,7 +82,9 @@ class Progress(keras.callbacks.Callback):
         return self._timed * self._images, self._seconds
 
     def _values(self, logs: dict[str, float]) -> list[tuple[str, float]]:
-        values = [("loss", logs["loss"]), *((name, value) for name, value in logs.items() if name != "loss")]
+        others = ((name, value) for name, value in logs.items() if name != "loss")
+        # Of no accepted pseudo-label none is right or wrong: nothing to show. A loss that is not finite stops the run.
+        values = [("loss", logs["loss"]), *((name, value) for name, value in others if math.isfinite(value))]
         values.append(("learning_rate", float(self.model.optimizer.learning_rate)))
         images, seconds = self.timed
         return [*values, ("images/s", round(images / seconds))] if images else values

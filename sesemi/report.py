@@ -33,7 +33,7 @@ def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
     losses, errors = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
     for name in rows[0]:
-        if name in ("epoch", "learning_rate"):
+        if name in ("epoch", "learning_rate", "mask_ratio", "pseudo_label_accuracy"):
             continue
         axes = errors if name.endswith("_error") else losses
         axes.plot(epochs, [row[name] for row in rows], label=name, marker="." if len(rows) < 20 else None)
@@ -42,6 +42,37 @@ def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
     for axes in (losses, errors):
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
+    return _png(figure)
+
+
+def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> bytes:
+    """How many pseudo-labels are accepted, how many of them are right, and of which classes they are, as PNG.
+
+    Args:
+        rows: of `sesemi.monitor.PseudoLabelMonitor.row`.
+        class_names: one a class; written only where there is room.
+    """
+    figure = Figure(figsize=(9, 3.2))
+    shares, classes = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    accepted = np.array([row["accepted"] for row in rows])
+    known, right = (np.array([sum(row[key]) for row in rows]) for key in ("known", "right"))
+    shown = np.array([row["shown"] for row in rows])
+    shares.plot(epochs, accepted.sum(1) / np.maximum(shown, 1), label="accepted", marker=".")
+    if known.any():
+        shares.plot(
+            epochs, np.where(known > 0, right / np.maximum(known, 1e-9), np.nan), label="of these right", marker="."
+        )
+    shares.set(xlabel="epoch", ylim=(0, 1.02), title="pseudo-labels (share)")
+    shares.grid(alpha=0.3)
+    shares.legend(fontsize=8)
+    parts = accepted / np.maximum(accepted.sum(1, keepdims=True), 1e-9)
+    extent = (epochs[0] - 0.5, epochs[-1] + 0.5, len(class_names) - 0.5, -0.5)
+    image = classes.imshow(parts.T, aspect="auto", cmap="Blues", vmin=0, interpolation="nearest", extent=extent)
+    figure.colorbar(image, ax=classes, shrink=0.8)
+    classes.set(xlabel="epoch", ylabel="class", title="accepted, by class (share of the epoch)")
+    if len(class_names) <= _LARGEST_LABELED_MATRIX:
+        classes.set_yticks(range(len(class_names)), class_names, fontsize=7)
     return _png(figure)
 
 

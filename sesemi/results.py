@@ -19,6 +19,7 @@ FILE = "results.json"
 MODEL = "model.keras"
 OTHER_MODEL = "model_{}.keras"
 PROMOTED = "promoted.csv"
+PSEUDO_LABELS = "pseudo_labels.csv"
 BEST_WEIGHTS = "best.weights.h5"
 BEST_MODEL = "model_best_validation.keras"
 _PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "matplotlib")
@@ -52,6 +53,8 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
     if session.promotions.records:
         found["promotions"] = session.promotions.records
         write_atomically(folder / PROMOTED, session.promotions.to_csv(materials.data.train_labels))
+    if model.monitor is not None:
+        found |= _pseudo_labels(session.pseudo_labels, materials.data.class_names)
     measurements = session.measurements()
     found |= {
         "train_losses": {k: v for k, v in rows[-1].items() if k in ("loss", *model.trackers)},
@@ -63,7 +66,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "data_sha256": materials.data_digest,
         "versions": versions(),
     }
-    _pictures(folder, found, rows, views, materials.config, origins)
+    _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials.config, origins)
     write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
     return found
 
@@ -134,9 +137,24 @@ def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str
     }
 
 
-def _pictures(folder: Path, found: dict[str, Any], rows, views, config, origins: Origins) -> None:
-    pictures = {
-        "Learning curves": ("curves.png", report.learning_curves(rows)),
+def _pseudo_labels(log, class_names) -> dict[str, Any]:
+    """Of the last epoch, as parts of all that were shown, by class; and the warning, if there was one."""
+    last = log.rows[-1]
+    known = sum(last["known"])
+    found = {
+        "mask_ratio": sum(last["accepted"]) / max(last["shown"], 1),
+        "pseudo_label_accuracy": sum(last["right"]) / known if known else None,
+        "accepted_pseudo_labels": dict(zip(class_names, last["accepted"], strict=True)),
+    }
+    return found | ({"warning": "after epoch {}: {}".format(*log.alarm)} if log.alarm else {})
+
+
+def _pictures(folder: Path, found: dict[str, Any], rows, pseudo_labels, views, config, origins: Origins) -> None:
+    pictures = {"Learning curves": ("curves.png", report.learning_curves(rows))}
+    if pseudo_labels:
+        shown = report.pseudo_labels(pseudo_labels, found["class_names"])
+        pictures["Pseudo-labels"] = ("pseudo_labels.png", shown)
+    pictures |= {
         "Confusion matrix": (
             "confusion.png",
             report.confusion_matrix(np.array(found["confusion_matrix"]), found["class_names"]),
@@ -174,5 +192,7 @@ def summary(found: dict[str, Any], folder: Path) -> str:
             f"test error {found['test_error_at_best_validation']:.2f} % (epoch {found['best_epoch']}, "
             f"the best by validation)"
         )
+    if found.get("warning"):
+        lines.append(f"warning: {found['warning']}")
     lines.append(f"report: {folder / 'report.html'}   classifier: {folder / MODEL}")
     return "\n".join(lines)

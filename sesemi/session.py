@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ class Session:
         timing = {"steps_per_epoch": config.steps_per_epoch, "first_step": self._first}
         self.progress = progress.Progress(
             epochs=config.epochs, images_per_step=materials.images_per_step, show=not config.quiet, **timing
+        )
+        self.pseudo_labels = callbacks.PseudoLabelLog(
+            config.run_dir / results.PSEUDO_LABELS,
+            state.get("pseudo_labels", []),
+            class_names=materials.data.class_names,
+            epochs=config.epochs,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
         )
         self.saver = callbacks.SaveAndStop(checkpoints, self._state, **timing)
         self.promotions = promotion.Promotions(**state.get("promotions", {}))
@@ -111,11 +119,14 @@ class Session:
             found.append(keras.callbacks.TensorBoard(config.run_dir / "tensorboard", write_graph=False))
         if len(split.validation):
             found.append(callbacks.KeepBest(config.run_dir / results.BEST_WEIGHTS, self.best))
+        if self._model.monitor is not None:
+            found.append(self.pseudo_labels)
         return [*found, self.history, self.progress, self.saver]
 
     def _state(self) -> dict[str, Any]:
-        metrics = [variable.numpy().item() for variable in callbacks.metric_variables(self._model)]
+        metrics = [variable.numpy().tolist() for variable in callbacks.metric_variables(self._model)]
         so_far = {"history": self.history.rows, "best": self.best, "metrics": metrics}
+        so_far["pseudo_labels"] = self.pseudo_labels.rows
         return {**so_far, "promotions": vars(self.promotions), **self.measurements()}
 
     def measurements(self) -> dict[str, float]:

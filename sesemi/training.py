@@ -8,7 +8,9 @@ from sesemi import losses, rng
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
 from sesemi.methods.base import Batch, Method, Sizes
+from sesemi.monitor import PseudoLabelMonitor
 from sesemi.network import Network
+from sesemi.students import NewStudents
 from sesemi.teacher import EMATeacher
 
 
@@ -34,6 +36,7 @@ class SemiSupervisedModel(keras.Model):
         regularize_labeled: the labeled images of a step join its unlabeled ones, so that the unlabeled loss covers
             them too.
         total_steps: updates of the whole run, for ramps; default: epochs x steps of the first ``fit``.
+        unlabeled_images: how many images the unlabeled batches are drawn from; default: all.
 
     Example:
         >>> model = SemiSupervisedModel(classifier, METHODS["sesemi"](), pixels=DevicePixels(images, labels))
@@ -53,6 +56,7 @@ class SemiSupervisedModel(keras.Model):
         joint_forward: bool = False,
         regularize_labeled: bool = False,
         total_steps: int | None = None,
+        unlabeled_images: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -63,11 +67,16 @@ class SemiSupervisedModel(keras.Model):
         self.total_steps = total_steps
         images = None if pixels is None else len(pixels)
         method.check()
-        method.build(Sizes(classifier.trunk.output_shape[-1], classifier.num_classes, images))
+        height, width, features = classifier.trunk.output_shape[1:]
+        values = height * width * features
+        method.build(Sizes(features, classifier.num_classes, images, unlabeled_images, values))
+        if method.students > 1:
+            self.student_number = self.add_weight(name="student_number", initializer="zeros", trainable=False)
         self._mover: EMATeacher | None = None
         self.teacher = None if method.ema_decay is None else classifier.frozen_copy("teacher")
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.trackers = {name: keras.metrics.Mean(name=name) for name in (*method.terms, "l2")}
+        self.monitor = PseudoLabelMonitor(classifier.num_classes) if method.gives_pseudo_labels else None
         self.built = True
 
     @property
@@ -97,6 +106,8 @@ class SemiSupervisedModel(keras.Model):
         if self.teacher is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
             self._mover = self._mover or EMATeacher(self.method.ema_decay)
             callbacks.insert(0, self._mover)
+        if self.method.students > 1:
+            callbacks.insert(0, NewStudents())
         if self.total_steps is None:
             steps = steps_per_epoch or int(x.cardinality())
             if steps < 1:
@@ -119,7 +130,16 @@ class SemiSupervisedModel(keras.Model):
         self.loss_tracker.update_state(loss)
         for name, value in terms.items():
             self.trackers[name].update_state(value)
-        return {"loss": self.loss_tracker.result(), **{name: self.trackers[name].result() for name in terms}}
+        shown = {"loss": self.loss_tracker.result(), **{name: self.trackers[name].result() for name in terms}}
+        return shown if self.monitor is None else shown | self.monitored(views)
+
+    def monitored(self, views: Batch) -> dict:
+        """How the pseudo-labels of the epoch fare, after this batch; see `sesemi.monitor`."""
+        report = views.report
+        known = self.pixels is not None and views.index is not None
+        truth = self.pixels.truth_of(views.index) if known else ops.full(report.labels.shape, -1, dtype="int32")
+        self.monitor.update_state(report.labels, report.mask, truth)
+        return self.monitor.result()
 
     def test_step(self, data):
         """Mean cross-entropy and the compiled metrics of images with labels."""
@@ -127,7 +147,8 @@ class SemiSupervisedModel(keras.Model):
         probs = self(images, training=False)
         self.loss_tracker.update_state(losses.cross_entropy(labels, ops.log(ops.maximum(probs, 1e-30))))
         compiled = self.compute_metrics(images, labels, probs)
-        return {k: v for k, v in compiled.items() if k not in self.trackers}
+        hidden = {*self.trackers, "mask_ratio", "pseudo_label_accuracy"}
+        return {k: v for k, v in compiled.items() if k not in hidden}
 
     @property
     def kernels(self):
@@ -155,13 +176,17 @@ class SemiSupervisedModel(keras.Model):
         )
 
         def view(images, kind, name):
-            return self.augmentation.view(kind, self.classifier.preprocess(images), draws.at(name))
+            return self.augmentation.view(kind, images, draws.at(name), self.classifier.preprocess)
+
+        def views(images, kinds, name):
+            return tuple(view(images, kind, f"{name}/{i}") for i, kind in enumerate(kinds))
 
         kinds = self.method.views
         return Batch(
             labeled=view(batch["labeled"], kinds.labeled, "labeled"),
             labels=batch["labels"],
-            unlabeled=tuple(view(unlabeled, kind, f"unlabeled/{i}") for i, kind in enumerate(kinds.unlabeled)),
+            unlabeled=views(unlabeled, kinds.unlabeled, "unlabeled"),
+            also_labeled=views(batch["labeled"], kinds.also_labeled, "labeled"),
             index=index,
             step=batch["step"],
             progress=ops.cast(batch["step"], "float32") / float(self.total_steps or 1),

@@ -6,6 +6,11 @@ from sesemi import rng as random
 from sesemi.augment import Augmentation, shift_and_flip
 
 
+def as_it_is(images):
+    """In place of a preprocessing."""
+    return images
+
+
 def test_shift_is_scipys_reflection(rng):
     images = rng.normal(size=(25, 6, 7, 2)).astype(np.float32)
     offsets = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3)), -1).reshape(25, 2)
@@ -31,7 +36,7 @@ def images(rng):
 
 def test_a_view_is_a_function_of_seed_step_and_name(images):
     def view(seed, step, name):
-        return np.asarray(Augmentation().view("weak", images[:8], random.Draws(seed, step).at(name)))
+        return np.asarray(Augmentation().view("weak", images[:8], random.Draws(seed, step).at(name), as_it_is))
 
     np.testing.assert_array_equal(view(1, 2, "labeled"), view(1, 2, "labeled"))
     for other in ((2, 2, "labeled"), (1, 3, "labeled"), (1, 2, "unlabeled/0")):
@@ -40,7 +45,7 @@ def test_a_view_is_a_function_of_seed_step_and_name(images):
 
 def test_every_shift_is_as_likely_and_drawn_for_each_image():
     ramp = np.broadcast_to(np.arange(8.0, dtype=np.float32)[:, None, None], (5000, 8, 8, 1))
-    view = np.asarray(Augmentation(shift=2, flip=False, noise=0).view("weak", ramp, random.Draws(0, 0)))
+    view = np.asarray(Augmentation(shift=2, flip=False, noise=0).view("weak", ramp, random.Draws(0, 0), as_it_is))
     counts = np.bincount(np.rint(view[:, 3, 3, 0]).astype(int) - 1, minlength=5)
     assert counts.sum() == 5000
     assert np.abs(counts - 1000).max() < 150
@@ -49,18 +54,21 @@ def test_every_shift_is_as_likely_and_drawn_for_each_image():
 def test_half_of_the_weak_views_are_mirrored_and_none_of_the_unflipped():
     ramp = np.broadcast_to(np.arange(8.0, dtype=np.float32)[None, :, None], (4000, 8, 8, 1))
     for kind, share in (("weak", 0.5), ("unflipped", 0.0)):
-        view = np.asarray(Augmentation(shift=0, flip=True, noise=0).view(kind, ramp, random.Draws(0, 0)))
+        view = np.asarray(Augmentation(shift=0, flip=True, noise=0).view(kind, ramp, random.Draws(0, 0), as_it_is))
         assert abs((view[:, 0, 0, 0] == 7).mean() - share) < 0.04
-    never = np.asarray(Augmentation(shift=0, flip=False, noise=0).view("weak", ramp, random.Draws(0, 0)))
+    never = np.asarray(Augmentation(shift=0, flip=False, noise=0).view("weak", ramp, random.Draws(0, 0), as_it_is))
     np.testing.assert_array_equal(never, ramp)
 
 
 def test_noise_has_the_standard_deviation_asked_for(images):
-    noise = np.asarray(Augmentation(shift=0, flip=False, noise=0.15).view("weak", images, random.Draws(0, 0))) - images
+    noise = (
+        np.asarray(Augmentation(shift=0, flip=False, noise=0.15).view("weak", images, random.Draws(0, 0), as_it_is))
+        - images
+    )
     assert abs(noise.std() - 0.15) < 0.003
     assert abs(noise.mean()) < 0.003
 
 
 def test_unknown_kind_is_refused(images):
     with pytest.raises(ValueError, match="no view 'huge'"):
-        Augmentation().view("huge", images, random.Draws(0, 0))
+        Augmentation().view("huge", images, random.Draws(0, 0), as_it_is)

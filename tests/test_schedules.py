@@ -1,5 +1,6 @@
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ def test_ramps(progress):
         "none": 1.0,
         "sigmoid": math.exp(-5 * (1 - x) ** 2),
         "linear": x,
+        "cosine": (1 - math.cos(math.pi * x)) / 2,
         # Lee 2013, eq. 16: nothing until T1 = 100, then in a straight line to T2 = 600.
         "delayed": min(max((progress / 0.4 * 600 - 100) / (600 - 100), 0.0), 1.0),
     }
@@ -43,3 +45,27 @@ def test_the_decay_stays_at_its_largest():
     assert float(schedules.ema_decay(1, 0.9)) == 0.5
     assert [round(float(schedules.ema_decay(t, 0.9)), 6) for t in (8, 9, 10, 10**6)] == [0.888889, 0.9, 0.9, 0.9]
     assert float(schedules.ema_decay(1, 0.9, warm_up=False)) == pytest.approx(0.9)
+
+
+def test_the_rate_of_fixmatch_ends_at_a_fifth():
+    rate = schedules.Cosine716(0.03, 1000)
+    found = [float(rate(step)) for step in (0, 500, 1000, 2000)]
+    expected = [0.03 * math.cos(7 * math.pi / 16 * x) for x in (0.0, 0.5, 1.0, 1.0)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert float(schedules.Cosine716.from_config(rate.get_config())(500)) == found[1]
+
+
+@pytest.mark.parametrize(("total", "students"), [(20, 4), (10, 3), (7, 7), (5, 1)])
+def test_each_student_has_its_share_of_the_steps_and_the_whole_schedule(total, students):
+    numbers = [int(schedules.student_of(step, total, students)) for step in range(total)]
+    starts = [k * total // students for k in range(students)]
+    assert [numbers.index(k) for k in range(students)] == starts
+    assert numbers == sorted(numbers)
+    assert int(schedules.student_of(total + 3, total, students)) == students - 1
+    whole = keras.optimizers.schedules.PolynomialDecay(1.0, total, end_learning_rate=0.0)
+    rate = schedules.ForEachStudent(whole, total, students)
+    for k, start in enumerate(starts):
+        length = ([*starts, total])[k + 1] - start
+        for step in range(start, start + length):
+            assert float(rate(step)) == pytest.approx(1 - (step - start) / length, abs=1e-5)
+    assert float(schedules.ForEachStudent.from_config(rate.get_config())(1)) == float(rate(1))

@@ -1,10 +1,11 @@
 """What a method is: a layer that is never called, with one function that reads like the paper's equations."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+from keras import ops
 
 from sesemi import schedules
 
@@ -16,10 +17,33 @@ class Views:
     Args:
         labeled: of the labeled images.
         unlabeled: one kind for each view of the unlabeled images; none: they are not even looked up.
+        also_labeled: one kind for each further view of the labeled images.
     """
 
     labeled: str = "weak"
     unlabeled: tuple[str, ...] = ()
+    also_labeled: tuple[str, ...] = ()
+
+
+class Report:
+    """Where a method leaves the pseudo-labels that it gave in a step, for the log; nothing is learned from it.
+
+    Attributes:
+        labels: ``[U]`` int32, a pseudo-label for each unlabeled image; None if the method gave none.
+        mask: ``[U]`` float32, how far each was accepted, in [0, 1].
+    """
+
+    labels = mask = None
+
+    def pseudo_labels(self, labels, mask=None) -> None:
+        """Leave them here.
+
+        Args:
+            labels: ``[U]`` int.
+            mask: ``[U]`` bool, or float in [0, 1]; default: all accepted.
+        """
+        self.labels = ops.cast(labels, "int32")
+        self.mask = ops.ones(labels.shape) if mask is None else ops.stop_gradient(ops.cast(mask, "float32"))
 
 
 @dataclass(frozen=True)
@@ -35,6 +59,8 @@ class Batch:
         step: updates so far, a scalar.
         progress: updates so far / updates of the run, float32 in [0, 1].
         draws: the method's own random numbers of this step (`sesemi.rng.Draws`).
+        also_labeled: a tensor ``[B, H, W, C]`` for each of `Views.also_labeled`, of the labeled images.
+        report: where pseudo-labels are left.
     """
 
     labeled: Any
@@ -44,6 +70,8 @@ class Batch:
     step: Any
     progress: Any
     draws: Any
+    also_labeled: tuple[Any, ...] = ()
+    report: Report = field(default_factory=Report)
 
 
 @dataclass(frozen=True)
@@ -54,11 +82,15 @@ class Sizes:
         features: of the trunk, averaged over the image.
         classes: number of classes.
         images: number of training images, None where nobody says.
+        unlabeled: how many of them the unlabeled batches are drawn from, None where nobody says.
+        values: of the trunk's feature map, not averaged: height x width x features.
     """
 
     features: int
     classes: int
     images: int | None
+    unlabeled: int | None = None
+    values: int | None = None
 
 
 class Method(keras.layers.Layer):
@@ -75,6 +107,8 @@ class Method(keras.layers.Layer):
         ema_decay: of the teacher, a running average of the student's weights; None: there is no teacher.
         evaluated: ``"student"`` or ``"teacher"``: which of them the paper evaluates.
         remembers_images: whether it keeps a table with a row for every training image.
+        gives_pseudo_labels: whether it leaves pseudo-labels in `Batch.report`.
+        students: how many networks are trained one after the other; before each but the first comes `next_student`.
         ranges: smallest and largest value of an argument; others must be 0 or more.
         choices: what an argument may be.
     """
@@ -86,6 +120,8 @@ class Method(keras.layers.Layer):
     ema_decay: float | None = None
     evaluated = "student"
     remembers_images = False
+    gives_pseudo_labels = False
+    students = 1
     ranges: dict[str, tuple[float, float]] = {}
     choices: dict[str, tuple[Any, ...]] = {}
 
@@ -146,6 +182,19 @@ class Method(keras.layers.Layer):
             raise ValueError(f"{type(self).__name__} keeps a table of all training images: give the model its pixels")
         shape = (sizes.images, width)
         return self.add_weight(name=name, shape=shape, initializer="zeros", dtype="float32", trainable=False)
+
+    def running_average(self, name: str, shape: tuple[int, ...], initial: float):
+        """A variable for `sesemi.memory.move`; a weight, so saved and resumed with the model."""
+        constant = keras.initializers.Constant(initial)
+        return self.add_weight(name=name, shape=shape, initializer=constant, dtype="float32", trainable=False)
+
+    def next_student(self, probs) -> None:
+        """Learn what the student that is done says, before a new one takes its place.
+
+        Args:
+            probs: ``[N, C]`` float32, its probabilities of all training images, not augmented.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has one student")
 
     def loss_terms(self, batch: Batch, student, teacher) -> dict[str, Any]:
         """The losses of one step, weighted, to be added up.

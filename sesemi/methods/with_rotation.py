@@ -5,8 +5,10 @@ import dataclasses
 import keras
 
 from sesemi import losses, rotation
-from sesemi.methods.base import Method, Views
+from sesemi.methods.base import Method
 from sesemi.methods.sesemi import SESEMI
+
+_TAKEN_OVER = ("unlabeled_pool", "ema_decay", "evaluated", "remembers_images", "gives_pseudo_labels", "students")
 
 
 class WithRotation(Method):
@@ -23,9 +25,9 @@ class WithRotation(Method):
     def __init__(self, method: Method, rotation_weight: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.method, self.rotation_weight = method, rotation_weight
-        self.views = Views(method.views.labeled, (*method.views.unlabeled, "unflipped"))
+        self.views = dataclasses.replace(method.views, unlabeled=(*method.views.unlabeled, "unflipped"))
         self.terms = (*method.terms, "rotation")
-        for name in ("unlabeled_pool", "ema_decay", "evaluated", "remembers_images"):
+        for name in _TAKEN_OVER:
             setattr(self, name, getattr(method, name))
         own = len(method.views.unlabeled) if method.views_counted is None else method.views_counted
         self.views_counted = own + len(rotation.TRANSFORMS)
@@ -45,6 +47,10 @@ class WithRotation(Method):
         self.method.build(sizes)
         self.head.build((None, sizes.features))
         self.built = True
+
+    def next_student(self, probs):
+        """The method learns what the student says."""
+        self.method.next_student(probs)
 
     def loss_terms(self, batch, student, teacher):
         """The method's terms, and the six-way cross-entropy."""

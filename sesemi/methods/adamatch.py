@@ -1,0 +1,99 @@
+"""AdaMatch: FixMatch with aligned pseudo-labels and a threshold relative to the confidence on labeled images.
+
+D. Berthelot et al., "AdaMatch: A Unified Approach to Semi-Supervised Learning and Domain Adaptation", ICLR 2022,
+arXiv:2106.04732, §3.
+"""
+
+from keras import ops
+
+from sesemi import losses, memory, schedules
+from sesemi.methods.base import Method, Views
+
+
+class AdaMatch(Method):
+    """FixMatch by ``q ~ p(A(u)) E[p(A(x))] / E[p(A(u))]``, accepted where ``max q >= tau mean max p(A(x))``.
+
+    q is normalized to 1. Pseudo-labels and confidences are those of q. Both expectations are running averages that
+    start uniform and move before they are used; with ``momentum=0`` they are the means of the batch, as in the
+    paper.
+
+    Args:
+        weight: w, 1 in the paper.
+        threshold: tau, relative; 0.9 in the paper, 0.95 in USB.
+        momentum: of the running averages; 0.999 in USB.
+        interpolate: random logit interpolation (§3.1): the labeled images also go through the trunk alone, and each of
+            their logits is ``l z_together + (1 - l) z_alone``, ``l`` uniform in [0, 1]. Needs a joint forward.
+        strong_labels: whether strong views of the labeled images learn from the labels too, as in the paper; their
+            cross-entropy is added.
+        ema_decay: of the teacher, which is only evaluated.
+        ramp: of the weight; the paper's is ``cosine``, USB's ``none``.
+        ramp_up: its length, as a part of the run; half of it in the paper.
+    """
+
+    evaluated = "teacher"
+    gives_pseudo_labels = True
+    terms = ("supervised", "pseudo")
+    ranges = {"momentum": (0.0, 1.0)}
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        threshold: float = 0.95,
+        momentum: float = 0.999,
+        interpolate: bool = False,
+        strong_labels: bool = False,
+        ema_decay: float = 0.999,
+        ramp: str = "none",
+        ramp_up: float = 0.5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.weight, self.threshold, self.momentum = weight, threshold, momentum
+        self.interpolate, self.strong_labels = interpolate, strong_labels
+        self.ema_decay, self.ramp, self.ramp_up = ema_decay, ramp, ramp_up
+
+    @property
+    def views(self):
+        """Weak and strong, of the labeled images the strong one only if asked for."""
+        return Views("weak", ("weak", "strong"), also_labeled=("strong",) if self.strong_labels else ())
+
+    def check_batches(self, *, labeled, unlabeled, joint_forward, regularize_labeled):
+        """Refuse to interpolate between two things that are one."""
+        if self.interpolate and not joint_forward:
+            raise ValueError("interpolate=true: needs --joint-forward, where images together differ from images alone")
+
+    def build(self, sizes):
+        """Create the two expectations."""
+        for name in ("expected_labeled", "expected"):
+            setattr(self, name, self.running_average(name, (sizes.classes,), 1.0 / sizes.classes))
+        self.built = True
+
+    def loss_terms(self, batch, student, teacher):
+        """Cross-entropy of labels, and of aligned pseudo-labels."""
+        images, (weak, strong) = (batch.labeled, *batch.also_labeled), batch.unlabeled
+        *logits, logits_w, logits_s = student.together(*images, weak, strong)
+        if self.interpolate:
+            logits = self.interpolated(logits, student.together(*images, moves_averages=False), batch.draws)
+        probs_l = ops.stop_gradient(losses.softmax(logits[0]))
+        aligned = self.aligned(ops.stop_gradient(losses.softmax(logits_w)), probs_l)
+        pseudo_labels = ops.argmax(aligned, axis=-1)
+        mask = ops.max(aligned, axis=-1) >= self.threshold * ops.mean(ops.max(probs_l, axis=-1))
+        batch.report.pseudo_labels(pseudo_labels, mask)
+        weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
+        return {
+            "supervised": sum(losses.cross_entropy(batch.labels, view) for view in logits),
+            "pseudo": weight * losses.cross_entropy(pseudo_labels, logits_s, mask),
+        }
+
+    def aligned(self, probs, probs_l):
+        """Probabilities ``[U, C]`` whose mean is drawn to that of the labeled images."""
+        expected_l = memory.move(self.expected_labeled, ops.mean(probs_l, axis=0), self.momentum)
+        expected = memory.move(self.expected, ops.mean(probs, axis=0), self.momentum)
+        scaled = probs * (1e-6 + expected_l) / (1e-6 + expected)
+        return scaled / ops.sum(scaled, axis=-1, keepdims=True)
+
+    @staticmethod
+    def interpolated(together, alone, draws):
+        """Of each view, logits between those of the two passes."""
+        ratios = [ops.cast(draws.uniform(f"logits/{i}", z.shape), z.dtype) for i, z in enumerate(together)]
+        return [r * a + (1.0 - r) * b for r, a, b in zip(ratios, together, alone, strict=True)]

@@ -1,0 +1,113 @@
+"""ReMixMatch: MixMatch with aligned guesses that strong views are anchored to, and a rotation head.
+
+D. Berthelot et al., "ReMixMatch: Semi-Supervised Learning with Distribution Matching and Augmentation Anchoring",
+ICLR 2020, arXiv:1911.09785, Algorithm 1 and equation 4.
+"""
+
+import keras
+from keras import ops
+
+from sesemi import losses, rotation, schedules
+from sesemi.methods.base import Method, Views
+from sesemi.mixing import mix
+
+WINDOW = 128
+
+
+class ReMixMatch(Method):
+    """``L = CE(x') + r(t) [w CE(q', p(u')) + w_1 CE(q, p(S_1(u))) + w_r CE(k, rotations(R_k(S_1(u))))]``.
+
+    ``q = sharpen(normalize(p(A(u)) l / m), T)``, without gradient: l and m are the means of the labels and of
+    p(A(u)) over the last 128 batches, uniform at first, read before this batch enters (the authors' program). x'
+    and u' are the labeled and the K strong views, each with its label or q, mixed with partners drawn from all of
+    them by ``max(l, 1 - l)``, ``l ~ Beta(a, a)``, one ratio for each image. Each image of S_1(u) is turned by a
+    random k x 90°.
+
+    CTAugment, the paper's strong augmentation, is not here: views are RandAugment's. The guess moves no BatchNorm
+    averages.
+
+    Args:
+        weight: w, of the mixed unlabeled images; 1.5 in the paper.
+        anchor_weight: w_1, of the first strong view unmixed; 0.5 in the paper.
+        four_way_weight: w_r; 0.5 in the paper.
+        strong_views: K, 8 in the paper, 2 in USB.
+        temperature: T, 0.5 in the paper.
+        mix_alpha: a, 0.75 in the paper.
+        ema_decay: of the teacher, which is only evaluated.
+        ramp: r, of the three weights, ``linear`` in the authors' program.
+        ramp_up: its length, as a part of the run; 1/64 there.
+    """
+
+    terms = ("supervised", "consistency", "anchor", "rotations")
+    evaluated = "teacher"
+    gives_pseudo_labels = True
+    ranges = {"strong_views": (1, 16)}
+
+    def __init__(
+        self,
+        weight: float = 1.5,
+        anchor_weight: float = 0.5,
+        four_way_weight: float = 0.5,
+        strong_views: int = 2,
+        temperature: float = 0.5,
+        mix_alpha: float = 0.75,
+        ema_decay: float = 0.999,
+        ramp: str = "linear",
+        ramp_up: float = 1 / 64,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.weight, self.anchor_weight, self.four_way_weight = weight, anchor_weight, four_way_weight
+        self.strong_views, self.temperature, self.mix_alpha = strong_views, temperature, mix_alpha
+        self.ema_decay, self.ramp, self.ramp_up = ema_decay, ramp, ramp_up
+
+    @property
+    def views(self):
+        """One weak and K strong views of the unlabeled images."""
+        return Views(labeled="weak", unlabeled=("weak", *["strong"] * self.strong_views))
+
+    def build(self, sizes):
+        """Create the rotation head and the two windows."""
+        self.four_way = keras.layers.Dense(4, name="rotations_head")
+        self.four_way.build((None, sizes.features))
+        for name in ("labels_seen", "guesses_seen"):
+            setattr(self, name, self.running_average(name, (WINDOW, sizes.classes), 1.0 / sizes.classes))
+        self.built = True
+
+    def loss_terms(self, batch, student, teacher):
+        """Cross-entropies of the mixed labeled, the mixed unlabeled, the anchored and the turned images."""
+        weak, *strong = batch.unlabeled
+        probs = ops.stop_gradient(losses.softmax(student(weak, moves_averages=False)))
+        labels = ops.one_hot(batch.labels, probs.shape[-1])
+        guess = self.guess(probs, labels, batch.step)
+        batch.report.pseudo_labels(ops.argmax(guess, axis=-1))
+        images, targets = self.mixed(
+            ops.concatenate([batch.labeled, *strong]), ops.concatenate([labels, *[guess] * len(strong)]), batch.draws
+        )
+        labeled, sides = batch.labeled.shape[0], batch.draws.integers("rotation", (weak.shape[0],), 0, 3)
+        turned = rotation.turned(strong[0], sides)
+        features = student.features(images[:labeled], images[labeled:], strong[0], turned)
+        logits, logits_u, logits_1 = (student.logits(f) for f in features[:3])
+        ramp = schedules.ramp(self.ramp, batch.progress, self.ramp_up)
+        return {
+            "supervised": losses.soft_cross_entropy(targets[:labeled], logits),
+            "consistency": ramp * self.weight * losses.soft_cross_entropy(targets[labeled:], logits_u),
+            "anchor": ramp * self.anchor_weight * losses.soft_cross_entropy(guess, logits_1),
+            "rotations": ramp * self.four_way_weight * losses.cross_entropy(sides, self.four_way(features[3])),
+        }
+
+    def guess(self, probs, labels, step):
+        """q, ``[U, C]``; then puts this batch into the windows in place of the oldest."""
+        aligned = probs * ops.mean(self.labels_seen, axis=0) / ops.mean(self.guesses_seen, axis=0)
+        guess = losses.sharpen(aligned / ops.sum(aligned, axis=-1, keepdims=True), self.temperature)
+        place = ops.cast(ops.arange(WINDOW) == ops.cast(step % WINDOW, "int32"), "float32")[:, None]
+        for window, rows in ((self.labels_seen, labels), (self.guesses_seen, probs)):
+            window.assign(place * ops.mean(rows, axis=0) + (1.0 - place) * window)
+        return guess
+
+    def mixed(self, images, targets, draws):
+        """Each image and target with those of a partner."""
+        order = draws.permutation("partner", images.shape[0])
+        ratio = draws.beta("ratio", (images.shape[0],), self.mix_alpha)
+        ratio = ops.maximum(ratio, 1.0 - ratio)
+        return tuple(mix(rows, ops.take(rows, order, axis=0), ratio) for rows in (images, targets))

@@ -1,0 +1,79 @@
+"""SoftMatch: every pseudo-label counts, by a weight that falls off below the mean confidence.
+
+H. Chen et al., "SoftMatch: Addressing the Quantity-Quality Trade-off in Semi-supervised Learning", ICLR 2023,
+arXiv:2301.10921, Algorithm 1.
+"""
+
+from keras import ops
+
+from sesemi import losses, memory
+from sesemi.methods.base import Method, Views
+
+
+class SoftMatch(Method):
+    """``w 1/N sum_i a_i CE(argmax p(A(u_i)), p(S(u_i)))``, ``a = exp(-min(max q - m, 0)^2 / (2 v / n^2))``.
+
+    q is p(A(u)) aligned with the uniform distribution (uniform alignment), ``q ~ p / E[p]``, and serves the weight
+    only: the label is that of p. m and v are running averages of the mean and the (unbiased) variance of ``max q``
+    over the batch; they start at 1/C and 1, E[p] starts uniform, and all three move before they are used.
+
+    Args:
+        weight: w, 1 in the paper.
+        width: n; the weight is a Gaussian of standard deviation ``sqrt(v) / n``; 2 in the paper's program.
+        align: whether q is aligned, or p itself.
+        momentum: of the running averages, 0.999 in the paper.
+        ema_decay: of the teacher, which is only evaluated.
+    """
+
+    views = Views(labeled="weak", unlabeled=("weak", "strong"))
+    terms = ("supervised", "pseudo")
+    evaluated = "teacher"
+    gives_pseudo_labels = True
+    ranges = {"momentum": (0.0, 1.0), "width": (1e-3, 1e3)}
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        width: float = 2.0,
+        align: bool = True,
+        momentum: float = 0.999,
+        ema_decay: float = 0.999,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.weight, self.width, self.align, self.momentum = weight, width, align, momentum
+        self.ema_decay = ema_decay
+
+    def build(self, sizes):
+        """Create m, v and E[p]."""
+        self.mean = self.running_average("mean", (), 1.0 / sizes.classes)
+        self.variance = self.running_average("variance", (), 1.0)
+        self.expected = self.running_average("expected", (sizes.classes,), 1.0 / sizes.classes)
+        self.built = True
+
+    def loss_terms(self, batch, student, teacher):
+        """Cross-entropy of labels, and of weighted pseudo-labels."""
+        weak, strong = batch.unlabeled
+        logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
+        probs = ops.stop_gradient(losses.softmax(logits_w))
+        pseudo_labels, trust = ops.argmax(probs, axis=-1), self.trust(probs)
+        batch.report.pseudo_labels(pseudo_labels, trust)
+        return {
+            "supervised": losses.cross_entropy(batch.labels, logits),
+            "pseudo": self.weight * losses.cross_entropy(pseudo_labels, logits_s, trust),
+        }
+
+    def trust(self, probs):
+        """The weights a, ``[U]`` in (0, 1]; 1 from the mean confidence on."""
+        if self.align:
+            expected = memory.move(self.expected, ops.mean(probs, axis=0), self.momentum)
+            probs = probs / ops.maximum(expected, 1e-12)
+            probs = probs / ops.sum(probs, axis=-1, keepdims=True)
+        confidence = ops.max(probs, axis=-1)
+        count = confidence.shape[0]
+        mean = memory.move(self.mean, ops.mean(confidence), self.momentum)
+        # Of one image alone the unbiased variance would be 0/0.
+        unbiased = ops.var(confidence) * count / max(count - 1, 1)
+        variance = memory.move(self.variance, unbiased, self.momentum)
+        below = ops.minimum(confidence - mean, 0.0)
+        return ops.exp(-ops.square(below) / ops.maximum(2.0 * variance / self.width**2, 1e-12))

@@ -1,0 +1,77 @@
+"""UDA: a sharpened answer to a weak view is the target for a strong one; labels are released little by little.
+
+Q. Xie et al., "Unsupervised Data Augmentation for Consistency Training", NeurIPS 2020, arXiv:1904.12848.
+"""
+
+from keras import ops
+
+from sesemi import losses
+from sesemi.methods.base import Method, Views
+
+TSA = ("none", "linear", "exp", "log")
+
+
+class UDA(Method):
+    """``L = TSA(CE(y, p(A(x)))) + w 1/(mu B) sum_i [max q_i >= threshold] KL(sharpen(q_i, T) || p(S(u_i)))``.
+
+    ``q = p(A(u))``. The mask looks at the probabilities before they are sharpened, and the target has no gradient.
+    Training signal annealing (TSA in the paper) leaves out the labeled images whose *correct* class has more
+    probability than ``1/C + c (1 - 1/C)`` and divides by the number of those that stay (the authors' program).
+
+    Args:
+        weight: w, 1 in the paper.
+        threshold: of the confidence; 0.8 in USB.
+        temperature: T, 0.4 in USB.
+        tsa: how c grows over the run, x being the part of it that is done: ``none``, ``linear``: ``x``, ``exp``:
+            ``exp(5 (x - 1))`` (for very few labels), ``log``: ``1 - exp(-5 x)``.
+        ema_decay: of the teacher, which is only evaluated.
+    """
+
+    views = Views(labeled="weak", unlabeled=("weak", "strong"))
+    terms = ("supervised", "consistency")
+    evaluated = "teacher"
+    gives_pseudo_labels = True
+    choices = {"tsa": TSA}
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        threshold: float = 0.8,
+        temperature: float = 0.4,
+        tsa: str = "none",
+        ema_decay: float = 0.999,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.weight, self.threshold, self.temperature = weight, threshold, temperature
+        self.tsa, self.ema_decay = tsa, ema_decay
+
+    def loss_terms(self, batch, student, teacher):
+        """Annealed cross-entropy of labels, and the divergence from sharpened targets."""
+        weak, strong = batch.unlabeled
+        logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
+        probs = ops.stop_gradient(losses.softmax(logits_w))
+        mask = ops.max(probs, axis=-1) >= self.threshold
+        batch.report.pseudo_labels(ops.argmax(probs, axis=-1), mask)
+        targets = losses.sharpen(probs, self.temperature)
+        return {
+            "supervised": self.supervised(batch, logits),
+            "consistency": self.weight * losses.kl_divergence(targets, logits_s, mask),
+        }
+
+    def supervised(self, batch, logits):
+        """Cross-entropy of the labeled images that are not yet known too well."""
+        if self.tsa == "none":
+            return losses.cross_entropy(batch.labels, logits)
+        probs = losses.softmax(logits)
+        correct = ops.sum(probs * ops.one_hot(batch.labels, probs.shape[-1]), axis=-1)
+        kept = ops.cast(correct <= self.release(batch.progress, probs.shape[-1]), "float32")
+        share = ops.sum(kept) / kept.shape[0]
+        one = 1.0 / kept.shape[0]
+        return losses.cross_entropy(batch.labels, logits, kept) / ops.maximum(share, one)
+
+    def release(self, progress, classes: int):
+        """The probability above which a labeled image is left out, in [1/C, 1]."""
+        x = ops.minimum(ops.cast(progress, "float32"), 1.0)
+        grown = {"linear": x, "exp": ops.exp(5.0 * (x - 1.0)), "log": 1.0 - ops.exp(-5.0 * x)}[self.tsa]
+        return 1.0 / classes + grown * (1.0 - 1.0 / classes)

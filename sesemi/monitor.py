@@ -1,0 +1,141 @@
+"""How pseudo-labels fare: how many are accepted, of which classes, how many are right, and when that looks wrong.
+
+For the log only: truth that training may not see is looked up here and nowhere else, and nothing is learned from it.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+ACCURACY = "pseudo_label_accuracy"
+# What is called a collapse: accepted pseudo-labels that are as concentrated as if a quarter of the classes shared them
+# evenly, or fewer than one in a thousand accepted; and for how long, as a part of the run.
+_FEW_CLASSES, _NOTHING = 0.25, 1e-3
+_CONCENTRATED_FOR, _EMPTY_FOR = 0.1, 0.2
+
+
+class PseudoLabelMonitor(keras.metrics.Metric):
+    """Counts of one epoch.
+
+    Args:
+        classes: number of classes.
+    """
+
+    def __init__(self, classes: int, name: str = "pseudo_labels"):
+        super().__init__(name=name)
+        self.shown = self.add_variable((), "zeros", name="shown")
+        self.accepted = self.add_variable((classes,), "zeros", name="accepted")
+        self.known = self.add_variable((classes,), "zeros", name="known")
+        self.right = self.add_variable((classes,), "zeros", name="right")
+
+    def update_state(self, labels, mask, truth):
+        """Count a batch.
+
+        Args:
+            labels: ``[U]`` int, pseudo-labels.
+            mask: ``[U]`` float in [0, 1], how far each is accepted.
+            truth: ``[U]`` int, -1 where it is unknown.
+        """
+        one_hot = ops.one_hot(labels, self.accepted.shape[0])
+        mask, truth = ops.cast(mask, "float32")[:, None], ops.cast(truth, "int32")
+        known = ops.cast(truth >= 0, "float32")[:, None]
+        right = ops.cast(truth == ops.cast(labels, "int32"), "float32")[:, None]
+        self.shown.assign_add(float(labels.shape[0]))
+        self.accepted.assign_add(ops.sum(one_hot * mask, axis=0))
+        self.known.assign_add(ops.sum(one_hot * mask * known, axis=0))
+        self.right.assign_add(ops.sum(one_hot * mask * right, axis=0))
+
+    def result(self):
+        """``mask_ratio``, in [0, 1], and ``pseudo_label_accuracy`` of those accepted; NaN where nothing is known."""
+        known = ops.sum(self.known)
+        accuracy = ops.where(known > 0, ops.sum(self.right) / ops.maximum(known, 1e-12), math.nan)
+        return {"mask_ratio": ops.sum(self.accepted) / ops.maximum(self.shown, 1.0), ACCURACY: accuracy}
+
+    def row(self, epoch: int) -> dict[str, Any]:
+        """The counts, with the number of the epoch, to be kept."""
+        counts = {name: getattr(self, name).numpy().tolist() for name in ("accepted", "known", "right")}
+        return {"epoch": epoch, "shown": float(self.shown.numpy()), **counts}
+
+
+def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
+    """The text of ``pseudo_labels.csv``: a line for every epoch and class.
+
+    Args:
+        rows: of `PseudoLabelMonitor.row`.
+        class_names: one a class.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", "class", "accepted", "with_known_truth", "right", "shown_of_all_classes"])
+    for row in rows:
+        for number, name in enumerate(class_names):
+            counts = [f"{row[key][number]:g}" for key in ("accepted", "known", "right")]
+            writer.writerow([row["epoch"], name, *counts, f"{row['shown']:g}"])
+    return text.getvalue()
+
+
+def alarm(rows: Sequence[dict[str, Any]], epochs: int) -> str | None:
+    """What looks like a collapse at the end of the last of the rows, and what to try; or None.
+
+    Args:
+        rows: of `PseudoLabelMonitor.row`, from the first epoch on.
+        epochs: of the whole run.
+    """
+    for share, looks, text in (
+        (_CONCENTRATED_FOR, _is_concentrated, _concentrated),
+        (_EMPTY_FOR, _is_empty, _empty),
+    ):
+        count = max(math.ceil(share * epochs), 2)
+        if len(rows) >= count and all(looks(row) for row in rows[-count:]):
+            return text(rows[-1], count)
+    return None
+
+
+def first_alarm(rows: Sequence[dict[str, Any]], epochs: int) -> tuple[int, str] | None:
+    """The epoch and the text of the first alarm of a run."""
+    for count in range(1, len(rows) + 1):
+        text = alarm(rows[:count], epochs)
+        if text:
+            return rows[count - 1]["epoch"], text
+    return None
+
+
+def _is_empty(row) -> bool:
+    return sum(row["accepted"]) < _NOTHING * row["shown"]
+
+
+def _is_concentrated(row) -> bool:
+    classes = len(row["accepted"])
+    # Of two classes, one has to be as good as gone.
+    return not _is_empty(row) and _effective_classes(row) < 1.0 + _FEW_CLASSES * (classes - 1)
+
+
+def _effective_classes(row) -> float:
+    """As many classes of one size have the same entropy."""
+    shares = np.array(row["accepted"]) / sum(row["accepted"])
+    shares = shares[shares > 0]
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def _concentrated(row, count: int) -> str:
+    most = int(np.argmax(row["accepted"]))
+    share = row["accepted"][most] / sum(row["accepted"])
+    return (
+        f"collapse: in the last {count} epochs the accepted pseudo-labels were as if of {_effective_classes(row):.1f} "
+        f"of {len(row['accepted'])} classes ({100 * share:.0f} % are of class number {most}); try a smaller --set "
+        "weight, a higher --set threshold, or a method that aligns classes (adamatch, softmatch, debiasmatch)"
+    )
+
+
+def _empty(row, count: int) -> str:
+    return (
+        f"no pseudo-labels: in the last {count} epochs fewer than one in a thousand was accepted; try a lower --set "
+        "threshold, more labels or updates, or a method whose threshold follows the confidence (flexmatch, freematch, "
+        "softmatch)"
+    )

@@ -1,0 +1,55 @@
+"""`NewStudents`: several networks trained one after the other in one ``fit``, each taught by the one before."""
+
+import random
+
+import keras
+
+from sesemi import evaluate, losses, schedules
+
+
+class NewStudents(keras.callbacks.Callback):
+    """Before the first update of each student but the first: its teacher answers for all images, then it is born.
+
+    All that follows from that is weights: the answers, the new student's first weights, which are a function of (seed,
+    number), and the optimizer's slots, which are 0 again. So a run that is resumed knows what was done, and does again
+    what was not yet saved. Which student an update belongs to is `sesemi.schedules.student_of`.
+    """
+
+    def on_train_begin(self, logs=None):
+        """Look up where the run stands."""
+        # From here on counted on the host: reading a device's counter every step would wait for the step.
+        self._step = int(self.model.optimizer.iterations)
+        network = self.model.classifier
+        self._classify = evaluate.compiled(lambda images: losses.softmax(network(network.preprocess(images))))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """A new student, if it is time."""
+        number = int(schedules.student_of(self._step, self.model.total_steps, self.model.method.students))
+        self._step += 1
+        if number > int(self.model.student_number):
+            images = self.model.pixels.host_images()
+            self.model.method.next_student(evaluate.probabilities(self._classify, images))
+            start_again(self.model, seed=self.model.seed + 1_000_003 * number)
+            self.model.student_number.assign(number)
+
+
+def start_again(model: keras.Model, *, seed: int) -> None:
+    """Give every trained layer of a model, and BatchNorm's averages, first weights; forget the optimizer's slots.
+
+    Args:
+        model: compiled, its optimizer built.
+        seed: of the weights.
+    """
+    draw = random.Random(seed)
+    trained = {id(variable) for variable in model.trainable_variables}
+    for layer in model._flatten_layers(include_self=False):
+        for variable in layer._trainable_variables + layer._non_trainable_variables:
+            initializer = getattr(layer, f"{variable.name}_initializer", None)
+            if id(variable) in trained or (layer.trainable and variable.name in ("moving_mean", "moving_variance")):
+                config = initializer.get_config()
+                config |= {"seed": draw.randrange(2**31)} if "seed" in config else {}
+                variable.assign(type(initializer).from_config(config)(variable.shape, variable.dtype))
+    kept = {id(model.optimizer.iterations), id(model.optimizer._learning_rate)}
+    for variable in model.optimizer.variables:
+        if id(variable) not in kept:
+            variable.assign(keras.ops.zeros_like(variable))
