@@ -1,11 +1,13 @@
 """Images/s of the bare training step and of the whole ``fit``: ``python benchmarks/throughput.py --network wrn``.
 
-Three things take turns in one process, so that a machine whose speed drifts does not favour one of them: the bare
-compiled step (one batch of indices again and again), the same network with Keras' stock BatchNormalization, and
-``model.fit`` with tf.data and the callbacks of a run. CIFAR-10's shapes, random pixels. Quote the median of the ratios.
+Four things take turns in one process, so that a machine whose speed drifts does not favour one of them: forward,
+backward and update alone (views that were made beforehand), the bare compiled step (one batch of indices again and
+again, views included), the same network with Keras' stock BatchNormalization, and ``model.fit`` with tf.data and the
+callbacks of a run. CIFAR-10's shapes, random pixels. Quote the median of the ratios.
 """
 
 import argparse
+import dataclasses
 import statistics
 import sys
 import time
@@ -24,6 +26,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=checks.CHOICES["precision"], default="float32")
     parser.add_argument("--jit", choices=checks.CHOICES["jit"], default="auto")
     parser.add_argument("--gpu", default="0")
+    parser.add_argument("--batch-size", type=int, help="unlabeled images (default: the method's on CIFAR-10)")
+    parser.add_argument("--labeled-batch-size", type=int)
     parser.add_argument("--steps", type=int, default=6, help="of each in a round")
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
@@ -37,6 +41,7 @@ def main() -> None:
     quiet.load_tensorflow()
     materials = random_materials(args)
     timed = {
+        "forward-backward": bare_step(materials, args.steps, views=False),
         "bare step": bare_step(materials, args.steps),
         "bare step, stock BatchNormalization": stock(lambda: bare_step(materials, args.steps)),
         "fit": whole_fit(materials, args.steps),
@@ -52,7 +57,8 @@ def main() -> None:
     print(f"{args.network}, {args.method}, {args.precision}, jit {args.jit}: images/s, median of {args.rounds} rounds")
     for name, values in rates.items():
         print(f"  {name:<36} {statistics.median(values):9.1f}   ({min(values):.1f} to {max(values):.1f})")
-    for above, below in (("bare step", "bare step, stock BatchNormalization"), ("fit", "bare step")):
+    pairs = ("bare step", "bare step, stock BatchNormalization"), ("fit", "bare step"), ("fit", "forward-backward")
+    for above, below in pairs:
         ratios = [a / b for a, b in zip(rates[above], rates[below], strict=True)]
         print(f"  {above} / {below}: {statistics.median(ratios):.3f}")
 
@@ -69,22 +75,31 @@ def random_materials(args):
     labels = (np.arange(50_000) % 10).astype(np.int32)
     data = datasets.ImageData(train, labels, test, labels[:100], tuple("0123456789"))
     given = {name: getattr(args, name) for name in ("network", "method", "precision", "jit", "gpu")}
-    given |= {"batch_size": 64, "labeled_batch_size": 64} if args.method == "mean_teacher" else {}
+    given |= {name: getattr(args, name) for name in ("batch_size", "labeled_batch_size")}
+    given |= (
+        {"batch_size": 64, "labeled_batch_size": 64}
+        if args.method == "mean_teacher" and args.batch_size is None
+        else {}
+    )
     resolved, _ = config.resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
     pixels = pipeline.DevicePixels(train, labels)
     return assembly.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "", pixels)
 
 
-def bare_step(materials, steps: int):
-    """The compiled step alone, on one batch."""
+def bare_step(materials, steps: int, *, views: bool = True):
+    """The compiled step alone, on one batch; without views, on those that were made of it once."""
     import tensorflow as tf
 
-    from sesemi import assembly
+    from sesemi import assembly, rng
+    from sesemi.methods.base import Report
 
     model = assembly.build_model(materials, fit_whitening=False)
     jit = {"auto": bool(tf.config.list_physical_devices("GPU")), "on": True, "off": False}[materials.config.jit]
-    step = tf.function(model.train_step, jit_compile=jit)
     batch = next(iter(assembly.batches(materials, 0, 1)))
+    if not views:
+        made = model.views(model.pixels(batch), rng.Draws(0, 0))
+        model.views = lambda batch, draws: dataclasses.replace(made, draws=draws.at("method"), report=Report())
+    step = tf.function(model.train_step, jit_compile=jit)
 
     def run():
         for _ in range(steps):

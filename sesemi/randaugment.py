@@ -70,7 +70,7 @@ class RandAugment:
             ``[B, H, W, C]`` float32, whole numbers in ``0 … 255``.
         """
         batch = images.shape[0]
-        images = ops.cast(ops.cast(images, "uint8"), "float32")
+        images = ops.cast(images, "uint8")
         count = -(-batch // len(OPERATIONS)) * len(OPERATIONS)
         origin, place = ops.arange(count), ops.arange(count) % batch
         for number in range(self.operations):
@@ -80,7 +80,7 @@ class RandAugment:
             images, place = self._operate(images, within), ops.arange(count)
         if self.operations:
             images = ops.take(images, ops.argsort(origin)[:batch], axis=0)
-        return self._cut_out(images, draws.at("cutout")) if self.cutout else images
+        return ops.cast(self._cut_out(images, draws.at("cutout")) if self.cutout else images, "float32")
 
     def _operate(self, images, draws: Draws):
         """Each operation on its share of the images."""
@@ -89,7 +89,9 @@ class RandAugment:
         uniform, changed = draws.uniform("magnitude", (count, 1, 1, 1)), []
         for number, operation in enumerate(OPERATIONS.values()):
             own = slice(number * share, (number + 1) * share)
-            changed.append(operation.change(images[own], operation.magnitudes(uniform[own], self.level), self.fill))
+            magnitudes = operation.magnitudes(uniform[own], self.level)
+            found = operation.change(ops.cast(images[own], "float32"), magnitudes, self.fill)
+            changed.append(ops.cast(found, "uint8"))
         applied = draws.uniform("applied", (count, 1, 1, 1)) < self.probability
         return _select(applied, ops.concatenate(changed), images)
 
@@ -214,8 +216,8 @@ def _smooth(images):
 
 
 def _select(condition, images, others):
-    """`ops.where`, which TensorFlow computes slowly where the condition is broadcast."""
-    return others + ops.cast(condition, "float32") * (images - others)
+    """`ops.where`, which TensorFlow computes slowly where the condition is broadcast; exact in uint8, modulo 256."""
+    return others + ops.cast(condition, others.dtype) * (images - others)
 
 
 def _posterize(images, bits, fill):

@@ -49,7 +49,6 @@ def start_again(model: keras.Model, *, seed: int) -> None:
                 config = initializer.get_config()
                 config |= {"seed": draw.randrange(2**31)} if "seed" in config else {}
                 variable.assign(type(initializer).from_config(config)(variable.shape, variable.dtype))
-    kept = {id(model.optimizer.iterations), id(model.optimizer._learning_rate)}
     for variable in model.optimizer.variables:
-        if id(variable) not in kept:
+        if variable.name not in ("iteration", "learning_rate"):
             variable.assign(keras.ops.zeros_like(variable))

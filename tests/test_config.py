@@ -204,3 +204,32 @@ def test_flags_beside_a_config_file_make_what_followed_from_others_obsolete(tmp_
     assert origins["seed"] == "user"
     path.write_text(config.to_json(found, origins))
     assert again(path, method="sesemi", network="wrn")[0].learning_rate == 0.05
+
+
+def test_labels_per_class_are_labels():
+    found, origins = resolve(dataset="cifar100", labels_per_class=4)
+    assert (found.labels, origins["labels"]) == (400, "user")
+    assert found.name == resolve(dataset="cifar100", labels=400)[0].name
+    assert resolve(labels_per_class=2)[0].labels == 20
+
+
+def test_fixmatch_has_the_settings_of_its_paper():
+    found, origins = resolve(method="fixmatch", dataset="cifar10")
+    assert found.epochs * found.steps_per_epoch == 2**20
+    assert (found.batch_size, found.labeled_batch_size, found.network) == (7 * 64, 64, "wrn")
+    assert (found.learning_rate, found.momentum, found.schedule, found.l2) == (0.03, 0.9, "cosine_7_16", 2.5e-4)
+    assert (found.shift, found.noise, found.zca, found.joint_forward, found.strong_level) == (
+        4,
+        0.0,
+        False,
+        True,
+        "random",
+    )
+    assert origins["learning_rate"].startswith("paper")
+    assert origins["strong_operations"].startswith("paper")
+    assert resolve(method="dst", dataset="cifar10")[1]["learning_rate"].startswith("default")
+
+
+def test_svhn_caps_the_thresholds_of_freematch():
+    assert resolve(method="freematch", dataset="svhn")[0].arguments == {"highest_threshold": 0.95}
+    assert resolve(method="freematch", dataset="cifar10")[0].arguments == {}

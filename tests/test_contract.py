@@ -59,7 +59,15 @@ VARIANTS = {
 CASES = {**{name: (name, LIVELY.get(name, {})) for name in METHOD_NAMES}, **VARIANTS}
 # Those that keep state or add a head, beside the plain methods, for checks that need not see every switch.
 FEWER = [*METHOD_NAMES, "mean_teacher/heads", "pseudo_label/epoch", "mean_teacher/rotation"]
-SPECIAL = ["vat/entropy", "mixmatch/joint", "temporal_ensembling/iteration", "mix_pseudo_label/hard"]
+SPECIAL = [
+    "vat/entropy",
+    "mixmatch/joint",
+    "temporal_ensembling/iteration",
+    "mix_pseudo_label/hard",
+    "adamatch/paper",
+    "freematch/quantile",
+    "uda/tsa",
+]
 # Enough steps for every image of the pool of forty to be seen twice, six a step.
 SEEN_TWICE = 14
 

@@ -295,6 +295,36 @@ def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
     }  # fmt: skip
 
 
+def test_a_method_with_pseudo_labels_logs_how_they_fare_also_over_an_interruption(tmp_path, monkeypatch):
+    """Within an epoch; and the warning of a method that accepts nothing comes once, on whichever side of it."""
+    from sesemi import callbacks, runner
+
+    monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
+    given = {"method": "fixmatch", "epochs": 5, "steps_per_epoch": 3, "strong_operations": 0, "cutout": 0.3}
+    given |= {"arguments": {"threshold": 0.9999}}
+    whole, folder = run_here(tmp_path, "whole", **given)
+    original, stops = callbacks.SaveAndStop.on_train_batch_end, []
+
+    def stop_here(self, batch, logs=None):
+        if self.step == 7 and not stops:
+            stops.append(self.step)
+            self.request_stop(signal.SIGTERM)
+        original(self, batch, logs)
+
+    monkeypatch.setattr(callbacks.SaveAndStop, "on_train_batch_end", stop_here)
+    with pytest.raises(callbacks.Interrupted, match="after step 8"):
+        run_here(tmp_path, "broken", **given)
+    broken, other = run_here(tmp_path, "broken", **given)
+    for file in ("pseudo_labels.csv", "log.csv"):
+        assert (folder / file).read_text() == (other / file).read_text()
+    for name in ("mask_ratio", "pseudo_label_accuracy", "accepted_pseudo_labels", "warning", "test_error"):
+        assert whole[name] == broken[name]
+    assert whole["warning"].startswith("after epoch 2: no pseudo-labels")
+    assert (folder / "pseudo_labels.png").read_bytes().startswith(b"\x89PNG")
+    with open(folder / "log.csv") as file:
+        assert {"mask_ratio", "pseudo_label_accuracy"} <= set(next(csv.DictReader(file)))
+
+
 def test_the_best_epoch_and_promotions_are_those_of_the_teacher(tmp_path, monkeypatch):
     """A teacher that never moves: it is right by chance, and so are what it selects and what it promotes."""
     promoting = {"promote": "balanced", "promote_fraction": 0.05, "promote_from": 1, "promote_every": 5}
@@ -409,6 +439,15 @@ def test_bad_arguments_of_a_method_are_one_line(tmp_path, capsys, given, words):
         ("--method mixmatch --self-supervision rotation --set guesses=1.5", "guesses=1.5: a whole number"),
         ("--method vat --self-supervision rotation --set rotation_weight=true", "rotation_weight=True: a number"),
         ("--method vat --self-supervision rotation --set rotation_weight=abc", "rotation_weight=abc: a number"),
+        ("--method fixmatch --set target=epoch --regularize-labeled", "leave it out"),
+        ("--method adamatch --set interpolate=true --no-joint-forward", "needs --joint-forward"),
+        ("--method fixmatch --strong-level 1.5", "--strong-level 1.5: give a number from 0 to 1, or random"),
+        ("--method fixmatch --strong-operations -1", "--strong-operations -1"),
+        ("--method fixmatch --cutout 2", "--cutout 2.0"),
+        ("--method noisy_student --set rounds=0", "rounds=0"),
+        ("--labels-per-class 4 --labels 40", "--labels-per-class 4: says the same as --labels 40"),
+        ("--labels-per-class 0", "--labels-per-class 0: must be 1 or more"),
+        ("--labels-per-class 101", "--labels 1010: there are only 1000"),
         ("--labels-from none.txt", "none.txt: cannot be read"),
     ],
 )
