@@ -72,31 +72,43 @@ class RandAugment:
         batch = images.shape[0]
         images = ops.cast(images, "uint8")
         count = -(-batch // len(OPERATIONS)) * len(OPERATIONS)
-        origin, place = ops.arange(count), ops.arange(count) % batch
-        for number in range(self.operations):
-            within = draws.at(f"operation/{number}")
-            order = within.permutation("order", count)
-            origin, images = ops.take(origin, order), ops.take(images, ops.take(place, order), axis=0)
-            images, place = self._operate(images, within), ops.arange(count)
         if self.operations:
-            images = ops.take(images, ops.argsort(origin)[:batch], axis=0)
+            images = ops.take(images, ops.arange(count) % batch, axis=0)
+            images = self._rounds(images, draws.at("operation"))[:batch]
         return ops.cast(self._cut_out(images, draws.at("cutout")) if self.cutout else images, "float32")
 
-    def _operate(self, images, draws: Draws):
-        """Each operation on its share of the images."""
-        count = images.shape[0]
-        share = count // len(OPERATIONS)
-        uniform, changed = draws.uniform("magnitude", (count, 1, 1, 1)), []
+    def _rounds(self, images, draws: Draws):
+        """As a loop, so that the operations are traced and compiled once."""
+        count, rounds = images.shape[0], [draws.at(str(number)) for number in range(self.operations)]
+        orders = ops.stack([own.permutation("order", count) for own in rounds])
+        magnitudes, applied = (
+            ops.stack([own.uniform(name, (count, 1, 1, 1)) for own in rounds]) for name in ("magnitude", "applied")
+        )
+
+        def one(number, images):
+            shuffled = ops.take(images, orders[number], axis=0)
+            changed = self._operate(shuffled, magnitudes[number])
+            chosen = _select(applied[number] < self.probability, changed, shuffled)
+            return ops.take(chosen, ops.argsort(orders[number]), axis=0)
+
+        return ops.fori_loop(0, self.operations, one, images)
+
+    def _operate(self, images, uniform):
+        """Each operation on its share of the images; those that move pixels share one gather."""
+        share, changed, places = images.shape[0] // len(OPERATIONS), [], []
         for number, operation in enumerate(OPERATIONS.values()):
             own = slice(number * share, (number + 1) * share)
             magnitudes = operation.magnitudes(uniform[own], self.level)
-            found = operation.change(ops.cast(images[own], "float32"), magnitudes, self.fill)
-            changed.append(ops.cast(found, "uint8"))
-        applied = draws.uniform("applied", (count, 1, 1, 1)) < self.probability
-        return _select(applied, ops.concatenate(changed), images)
+            if operation.moves:
+                places.append(operation.change(magnitudes, *images.shape[1:3]))
+            else:
+                changed.append(ops.cast(operation.change(ops.cast(images[own], "float32"), magnitudes), "uint8"))
+        if places:
+            changed.append(_affine(images[len(changed) * share :], ops.concatenate(places), self.fill))
+        return ops.concatenate(changed)
 
     def _cut_out(self, images, draws: Draws):
-        batch, height, width, _ = images.shape
+        batch, height, width, channels = images.shape
         longest = round(self.cutout * min(height, width))
         side = draws.integers("side", (batch, 1), 0 if self.cutout_side == "random" else longest, longest)
 
@@ -104,21 +116,22 @@ class RandAugment:
             offset = ops.arange(size) - draws.integers(axis, (batch, 1), 0, size - 1) + side // 2
             return ops.logical_and(offset >= 0, offset < side)
 
-        square = ops.logical_and(inside("row", height)[:, :, None], inside("column", width)[:, None, :])
-        return _select(square[..., None], self.fill, images)
+        columns = ops.repeat(inside("column", width)[:, None, :, None], channels, axis=-1)
+        return _select(ops.logical_and(inside("row", height)[:, :, None, None], columns), self.fill, images)
 
 
 class Operation(NamedTuple):
     """How to change images, and the whole numbers that, divided by `unit`, are its magnitudes.
 
-    ``change(images, magnitudes, fill)`` takes ``[b, H, W, C]`` and ``[b, 1, 1, 1]`` float32; `fill` is the grey of what
-    comes from outside of an image.
+    ``change(images, magnitudes)`` takes ``[b, H, W, C]`` and ``[b, 1, 1, 1]`` float32. If it `moves` pixels,
+    ``change(magnitudes, height, width)`` says where they come from, as `_affine` wants it.
     """
 
     change: Callable[..., Any]
     low: int = 0
     high: int = 0
     unit: int = 1
+    moves: bool = False
 
     def magnitudes(self, uniform, level: float | None):
         """Random ones from numbers in [0, 1), or `level` as a part of the range, with a random sign if it has two."""
@@ -145,10 +158,13 @@ def apply(name: str, images, magnitudes, fill: int = 127):
         ``[B, H, W, C]`` float32, whole numbers in ``0 … 255``.
     """
     magnitudes = ops.reshape(ops.cast(magnitudes, "float32"), (-1, 1, 1, 1))
-    return OPERATIONS[name].change(ops.cast(images, "float32"), magnitudes, fill)
+    images, operation = ops.cast(images, "float32"), OPERATIONS[name]
+    if operation.moves:
+        return _affine(images, operation.change(magnitudes, *images.shape[1:3]), fill)
+    return operation.change(images, magnitudes)
 
 
-def _autocontrast(images, magnitudes, fill):
+def _autocontrast(images, magnitudes):
     low, high = (ops.cast(of(images, axis=(1, 2)), "int32") for of in (ops.min, ops.max))
     # Pillow truncates pixel * scale - low * scale in float64. XLA would fuse a product and the difference, and so round
     # once instead of twice: the products are constants.
@@ -160,7 +176,7 @@ def _autocontrast(images, magnitudes, fill):
     return _look_up(images, ops.floor(ops.clip(table, 0.0, 255.0)))
 
 
-def _equalize(images, magnitudes, fill):
+def _equalize(images, magnitudes):
     batch, _, _, channels = images.shape
     bins = ops.reshape(ops.cast(images, "int32") + _first_bins(images), (-1,))
     counts = ops.segment_sum(ops.ones_like(bins), bins, num_segments=batch * channels * 256)
@@ -220,59 +236,60 @@ def _select(condition, images, others):
     return others + ops.cast(condition, others.dtype) * (images - others)
 
 
-def _posterize(images, bits, fill):
+def _posterize(images, bits):
     lost = ops.cast(8 - bits, "int32")
     return ops.cast(ops.left_shift(ops.right_shift(ops.cast(images, "int32"), lost), lost), "float32")
 
 
-def _rotate(images, degrees, fill):
+def _rotate(degrees, height, width):
     """Counter-clockwise around the middle."""
     radians = -ops.cast(degrees, "float64") * (np.pi / 180)
     cos, sin = ops.cos(radians), ops.sin(radians)
-    across, down = images.shape[2] / 2, images.shape[1] / 2
-    x = (cos, sin, across - cos * across - sin * down)
-    y = (-sin, cos, down + sin * across - cos * down)
-    return _affine(images, x, y, fill)
+    across, down = width / 2, height / 2
+    column = (cos, sin, across - cos * across - sin * down)
+    return _places(degrees, *column, -sin, cos, down + sin * across - cos * down)
 
 
-def _affine(images, x, y, fill):
+def _places(magnitudes, *coefficients):
+    """For `_affine`: ``[b, 6]`` float64, of numbers and of ``[b, 1, 1, 1]``."""
+    like = ops.cast(magnitudes, "float64")
+    return ops.concatenate([like * 0 + ops.cast(value, "float64") for value in coefficients], axis=-1)[:, 0, 0]
+
+
+def _affine(images, places, fill):
     """Pillow's affine transform with its nearest pixel, found in numbers of 16 bits after the point.
 
-    `x` and `y` hold three coefficients each, of the column, the row and 1: where in the image a pixel comes from.
+    `places` ``[b, 6]`` holds what the column, the row and 1 are multiplied with to find the column that a pixel comes
+    from, and then the same for its row.
     """
-    _, height, width, channels = images.shape
-    columns, rows = _positions(images, x), _positions(images, y)
+    batch, height, width, channels = images.shape
+    across, down, start = (ops.stack([places[:, i], places[:, 3 + i]])[..., None, None] for i in range(3))
+    middles = start + across * 0.5 + down * 0.5
+    across, down, start = (ops.cast(ops.floor(v * 65536 + 0.5), "int32") for v in (across, down, middles))
+    both = ops.right_shift(start + across * ops.arange(width) + down * ops.arange(height)[:, None], 16)
+    columns, rows = both[0], both[1]
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    first = ops.reshape(ops.arange(images.shape[0]) * (height * width), (-1, 1, 1))
-    pixels = ops.concatenate([ops.full((1, channels), float(fill)), ops.reshape(images, (-1, channels))])
+    first = ops.reshape(ops.arange(batch) * (height * width), (-1, 1, 1))
+    grey = ops.cast(ops.full((1, channels), fill), images.dtype)
+    pixels = ops.concatenate([grey, ops.reshape(images, (-1, channels))])
     return ops.take(pixels, ops.cast(inside, "int32") * (1 + first + rows * width + columns), axis=0)
 
 
-def _positions(images, coefficients):
-    across, down, start = (ops.reshape(ops.cast(value, "float64"), (-1, 1, 1)) for value in coefficients)
-    fixed = [ops.cast(ops.floor(v * 65536 + 0.5), "int32") for v in (across, down, start + across * 0.5 + down * 0.5)]
-    columns, rows = ops.arange(images.shape[2]), ops.arange(images.shape[1])[:, None]
-    return ops.right_shift(fixed[2] + fixed[0] * columns + fixed[1] * rows, 16)
-
-
-_FACTOR, _DEGREES, _PART = (205, 3891, 4096), (-30 * 128, 30 * 128, 128), (-1228, 1228, 4096)
+_FACTOR, _DEGREES, _PART = (205, 3891, 4096), (-30 * 128, 30 * 128, 128, True), (-1228, 1228, 4096, True)
+# Those that move pixels come last.
 OPERATIONS = {
-    "identity": Operation(lambda images, none, fill: images),
+    "identity": Operation(lambda images, none: images),
     "autocontrast": Operation(_autocontrast),
     "equalize": Operation(_equalize),
-    "brightness": Operation(lambda images, factor, fill: _blend(0.0, images, factor), *_FACTOR),
-    "color": Operation(lambda images, factor, fill: _blend(_luma(images), images, factor), *_FACTOR),
-    "contrast": Operation(lambda images, factor, fill: _blend(_mean(_luma(images)), images, factor), *_FACTOR),
-    "sharpness": Operation(lambda images, factor, fill: _blend(_smooth(images), images, factor), *_FACTOR),
+    "brightness": Operation(lambda images, factor: _blend(0.0, images, factor), *_FACTOR),
+    "color": Operation(lambda images, factor: _blend(_luma(images), images, factor), *_FACTOR),
+    "contrast": Operation(lambda images, factor: _blend(_mean(_luma(images)), images, factor), *_FACTOR),
+    "sharpness": Operation(lambda images, factor: _blend(_smooth(images), images, factor), *_FACTOR),
     "posterize": Operation(_posterize, 4, 8),
-    "solarize": Operation(lambda images, threshold, fill: ops.where(images < threshold, images, 255 - images), 0, 256),
+    "solarize": Operation(lambda images, threshold: _select(images < threshold, images, 255 - images), 0, 256),
     "rotate": Operation(_rotate, *_DEGREES),
-    "shear_x": Operation(lambda images, part, fill: _affine(images, (1, part, 0), (0, 1, 0), fill), *_PART),
-    "shear_y": Operation(lambda images, part, fill: _affine(images, (1, 0, 0), (part, 1, 0), fill), *_PART),
-    "translate_x": Operation(
-        lambda images, part, fill: _affine(images, (1, 0, part * images.shape[2]), (0, 1, 0), fill), *_PART
-    ),
-    "translate_y": Operation(
-        lambda images, part, fill: _affine(images, (1, 0, 0), (0, 1, part * images.shape[1]), fill), *_PART
-    ),
+    "shear_x": Operation(lambda part, height, width: _places(part, 1, part, 0, 0, 1, 0), *_PART),
+    "shear_y": Operation(lambda part, height, width: _places(part, 1, 0, 0, part, 1, 0), *_PART),
+    "translate_x": Operation(lambda part, height, width: _places(part, 1, 0, part * width, 0, 1, 0), *_PART),
+    "translate_y": Operation(lambda part, height, width: _places(part, 1, 0, 0, 0, 1, part * height), *_PART),
 }
