@@ -222,13 +222,12 @@ def _mean(images):
 
 def _smooth(images):
     """Pillow's SMOOTH, which leaves the border as it is."""
-    _, height, width, _ = images.shape
-    padded = ops.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * images
-    inner = np.zeros((1, height, width, 1), bool)
-    inner[:, 1:-1, 1:-1] = True
-    return _select(inner, ops.floor((total + 6.5) / 13), images)
+    if min(images.shape[1:3]) < 3:
+        return images
+    rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
+    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * images[:, 1:-1, 1:-1]
+    inner = [images[:, 1:-1, :1], ops.floor((total + 6.5) / 13), images[:, 1:-1, -1:]]
+    return ops.concatenate([images[:, :1], ops.concatenate(inner, axis=2), images[:, -1:]], axis=1)
 
 
 def _select(condition, images, others):
