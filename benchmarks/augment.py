@@ -1,7 +1,7 @@
 """Images/s of RandAugment with Cutout: ``python benchmarks/augment.py``.
 
 Ours (one `tf.function` over the batch, compiled by XLA and not), `keras.layers.RandAugment` mapped image by image in
-tf.data (its 11 operations, without Cutout), and a loop over Pillow with our 14 operations and Cutout: alone, in threads,
+tf.data (its 11 operations, without Cutout), and a loop over Pillow with our 14 operations and Cutout: alone, threaded,
 and in processes that get the arrays and send them back. They take turns, so that a machine whose speed drifts does not
 favour one of them. Two operations an image, all applied, random magnitudes. Quote the median of the ratios.
 """

@@ -34,19 +34,20 @@ class PseudoLabelMonitor(keras.metrics.Metric):
         self.known = self.add_variable((classes,), "zeros", name="known")
         self.right = self.add_variable((classes,), "zeros", name="right")
 
-    def update_state(self, labels, mask, truth):
+    def update_state(self, labels, mask, truth, given=None):
         """Count a batch.
 
         Args:
             labels: ``[U]`` int, pseudo-labels.
             mask: ``[U]`` float in [0, 1], how far each is accepted.
             truth: ``[U]`` int, -1 where it is unknown.
+            given: ``[U]`` float, 0 for images that have no pseudo-label yet; default: all have one.
         """
         one_hot = ops.one_hot(labels, self.accepted.shape[0])
         mask, truth = ops.cast(mask, "float32")[:, None], ops.cast(truth, "int32")
         known = ops.cast(truth >= 0, "float32")[:, None]
         right = ops.cast(truth == ops.cast(labels, "int32"), "float32")[:, None]
-        self.shown.assign_add(float(labels.shape[0]))
+        self.shown.assign_add(float(labels.shape[0]) if given is None else ops.sum(given))
         self.accepted.assign_add(ops.sum(one_hot * mask, axis=0))
         self.known.assign_add(ops.sum(one_hot * mask * known, axis=0))
         self.right.assign_add(ops.sum(one_hot * mask * right, axis=0))
@@ -107,13 +108,16 @@ def first_alarm(rows: Sequence[dict[str, Any]], epochs: int) -> tuple[int, str] 
 
 
 def _is_empty(row) -> bool:
+    # Where no image has a pseudo-label yet, nothing is wrong.
     return sum(row["accepted"]) < _NOTHING * row["shown"]
 
 
 def _is_concentrated(row) -> bool:
     classes = len(row["accepted"])
     # Of two classes, one has to be as good as gone.
-    return not _is_empty(row) and _effective_classes(row) < 1.0 + _FEW_CLASSES * (classes - 1)
+    return (
+        sum(row["accepted"]) > 0 and not _is_empty(row) and _effective_classes(row) < 1.0 + _FEW_CLASSES * (classes - 1)
+    )
 
 
 def _effective_classes(row) -> float:

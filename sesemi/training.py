@@ -138,7 +138,7 @@ class SemiSupervisedModel(keras.Model):
         report = views.report
         known = self.pixels is not None and views.index is not None
         truth = self.pixels.truth_of(views.index) if known else ops.full(report.labels.shape, -1, dtype="int32")
-        self.monitor.update_state(report.labels, report.mask, truth)
+        self.monitor.update_state(report.labels, report.mask, truth, report.given)
         return self.monitor.result()
 
     def test_step(self, data):

@@ -70,6 +70,12 @@ def test_the_alarm(accepted, epochs, words):
     assert words is None or (words in text and "try" in text)
 
 
+def test_there_is_no_alarm_while_no_image_has_a_pseudo_label_yet():
+    assert monitor.alarm(rows(*[NONE] * 10, shown=0.0), 20) is None
+    found = counted(([0, 1, 0], [0.0, 1.0, 0.0], [0, 1, 2], [0.0, 1.0, 0.0]))
+    assert (found.row(1)["shown"], float(found.result()["mask_ratio"])) == (1.0, 1.0)
+
+
 def test_the_first_alarm_stays_the_same_whatever_comes_after_it():
     history = rows(EVEN, EVEN, ONE, ONE, ONE, EVEN, NONE)
     assert monitor.first_alarm(history, 20)[0] == 3

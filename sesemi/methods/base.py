@@ -31,19 +31,23 @@ class Report:
     Attributes:
         labels: ``[U]`` int32, a pseudo-label for each unlabeled image; None if the method gave none.
         mask: ``[U]`` float32, how far each was accepted, in [0, 1].
+        given: ``[U]`` float32, 1 where there was a pseudo-label to be accepted or not.
     """
 
-    labels = mask = None
+    labels = mask = given = None
 
-    def pseudo_labels(self, labels, mask=None) -> None:
+    def pseudo_labels(self, labels, mask=None, given=None) -> None:
         """Leave them here.
 
         Args:
             labels: ``[U]`` int.
             mask: ``[U]`` bool, or float in [0, 1]; default: all accepted.
+            given: ``[U]`` bool, False for images that have no pseudo-label yet; default: all have one.
         """
+        ones = ops.ones(labels.shape)
         self.labels = ops.cast(labels, "int32")
-        self.mask = ops.ones(labels.shape) if mask is None else ops.stop_gradient(ops.cast(mask, "float32"))
+        self.mask = ones if mask is None else ops.stop_gradient(ops.cast(mask, "float32"))
+        self.given = ones if given is None else ops.cast(given, "float32")
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,9 @@ class FixMatch(Method):
             memory.write(self.outputs, batch.index, now)
         pseudo_labels, confidence = ops.argmax(probs, axis=-1), ops.max(probs, axis=-1)
         # A row that was never written is all zeros.
-        mask = ops.logical_and(confidence >= self.threshold, confidence > 0.0)
-        batch.report.pseudo_labels(pseudo_labels, mask)
+        given = confidence > 0.0
+        mask = ops.logical_and(confidence >= self.threshold, given)
+        batch.report.pseudo_labels(pseudo_labels, mask, given)
         return {
             "supervised": losses.cross_entropy(batch.labels, logits),
             "pseudo": self.weight * losses.cross_entropy(pseudo_labels, logits_s, mask),

@@ -25,6 +25,7 @@ class MixPseudoLabel(Method):
     views = Views(labeled="weak", unlabeled=("weak",))
     remembers_images = True
     terms = ("supervised", "pseudo")
+    gives_pseudo_labels = True
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class MixPseudoLabel(Method):
         count = images.shape[0]
         probs = memory.read(self.outputs, batch.index)
         known = ops.cast(ops.max(probs, axis=-1) > 0.0, "float32")
+        batch.report.pseudo_labels(ops.argmax(probs, axis=-1), known, given=known)
         pseudo_labels = ops.one_hot(ops.argmax(probs, axis=-1), probs.shape[-1]) if self.hard else probs
         order = batch.draws.permutation("partner", count)
         ratio = batch.draws.beta("ratio", (count,), self.mix_alpha)

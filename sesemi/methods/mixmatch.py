@@ -36,6 +36,7 @@ class MixMatch(Method):
 
     terms = ("supervised", "consistency")
     evaluated = "teacher"
+    gives_pseudo_labels = True
     ranges = {"guesses": (1, 16)}
     choices = {"mix_per": ("image", "batch")}
 
@@ -74,6 +75,7 @@ class MixMatch(Method):
         """Cross-entropy of the mixed labeled and squared error of the mixed unlabeled images."""
         says = [losses.softmax(student(view, moves_averages=False)) for view in batch.unlabeled]
         guess = ops.stop_gradient(losses.sharpen(sum(says) / len(says), self.temperature))
+        batch.report.pseudo_labels(ops.argmax(guess, axis=-1))
         images = ops.concatenate([batch.labeled, *batch.unlabeled])
         targets = ops.concatenate([ops.one_hot(batch.labels, guess.shape[-1]), *[guess] * len(says)])
         count, labeled = images.shape[0], batch.labeled.shape[0]

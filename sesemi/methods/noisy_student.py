@@ -72,7 +72,7 @@ class NoisyStudent(Method):
         """Cross-entropy of labels and of what the teacher said; nothing of it while there is no teacher."""
         logits, logits_s = student.together(batch.labeled, *batch.unlabeled)
         said, counts = memory.read(self.said, batch.index), memory.read(self.counts, batch.index)[:, 0]
-        batch.report.pseudo_labels(ops.argmax(said, axis=-1), counts > 0)
+        batch.report.pseudo_labels(ops.argmax(said, axis=-1), counts > 0, given=ops.max(said, axis=-1) > 0)
         targets = losses.sharpen(said, self.temperature)
         answer = ops.cast(logits_s, "float32") / self.temperature
         return {

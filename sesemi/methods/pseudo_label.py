@@ -25,6 +25,7 @@ class PseudoLabel(Method):
 
     views = Views(labeled="weak", unlabeled=("weak",))
     terms = ("supervised", "pseudo")
+    gives_pseudo_labels = True
     choices = {"target": ("iteration", "epoch")}
 
     def __init__(
@@ -67,7 +68,9 @@ class PseudoLabel(Method):
             memory.write(self.outputs, batch.index, now)
         # A row that was never written is all zeros.
         confidence = ops.max(probs, axis=-1)
-        mask = ops.logical_and(confidence >= self.threshold, confidence > 0.0)
+        given = confidence > 0.0
+        mask = ops.logical_and(confidence >= self.threshold, given)
+        batch.report.pseudo_labels(ops.argmax(probs, axis=-1), mask, given)
         pseudo_labels = ops.one_hot(ops.argmax(probs, axis=-1), probs.shape[-1]) if self.hard else probs
         weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
         return {
