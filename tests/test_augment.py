@@ -4,6 +4,7 @@ from scipy import ndimage
 
 from sesemi import rng as random
 from sesemi.augment import Augmentation, shift_and_flip
+from sesemi.randaugment import RandAugment
 
 
 def as_it_is(images):
@@ -67,6 +68,28 @@ def test_noise_has_the_standard_deviation_asked_for(images):
     )
     assert abs(noise.std() - 0.15) < 0.003
     assert abs(noise.mean()) < 0.003
+
+
+def test_a_strong_view_is_distorted_as_raw_pixels_then_preprocessed_and_noisy(rng):
+    raw = rng.integers(0, 256, (32, 8, 8, 3)).astype(np.uint8)
+    policy = RandAugment(operations=1, probability=1.0, cutout=0.5)
+    made = Augmentation(shift=2, flip=True, noise=0.3, strong=policy)
+    draws = random.Draws(3, 4).at("unlabeled/1")
+
+    def halved(pixels):
+        """Where pixels were cut to 0 … 255 after it, or before the view, the numbers would be others."""
+        return 0.5 * pixels - 1000.0
+
+    found = np.asarray(made.view("strong", raw, draws, halved))
+    offsets, flips = draws.integers("shift", (32, 2), -2, 2), draws.uniform("flip", (32,)) < 0.5
+    moved = shift_and_flip(raw, offsets, flips)
+    expected = halved(np.asarray(policy(moved, draws.at("strong")))) + 0.3 * draws.normal("noise", raw.shape).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert (np.asarray(moved) != raw).any()
+    assert (np.asarray(policy(moved, draws.at("strong"))) != moved).any()
+    gentle = Augmentation(shift=2, flip=True, noise=0.3, strong=RandAugment(operations=0, cutout=0.0))
+    strong, weak = (np.asarray(gentle.view(kind, raw, draws, halved)) for kind in ("strong", "weak"))
+    np.testing.assert_allclose(strong, weak, rtol=1e-6)
 
 
 def test_unknown_kind_is_refused(images):
