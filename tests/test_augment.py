@@ -78,14 +78,14 @@ def test_a_strong_view_is_distorted_as_raw_pixels_then_preprocessed_and_noisy(rn
 
     def halved(pixels):
         """Where pixels were cut to 0 … 255 after it, or before the view, the numbers would be others."""
-        return 0.5 * pixels - 1000.0
+        return 0.5 * np.asarray(pixels, np.float32) - np.float32(1000)
 
     found = np.asarray(made.view("strong", raw, draws, halved))
     offsets, flips = draws.integers("shift", (32, 2), -2, 2), draws.uniform("flip", (32,)) < 0.5
-    moved = shift_and_flip(raw, offsets, flips)
+    moved = np.asarray(shift_and_flip(raw, offsets, flips))
     expected = halved(np.asarray(policy(moved, draws.at("strong")))) + 0.3 * draws.normal("noise", raw.shape).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert (np.asarray(moved) != raw).any()
+    assert (moved != raw).any()
     assert (np.asarray(policy(moved, draws.at("strong"))) != moved).any()
     gentle = Augmentation(shift=2, flip=True, noise=0.3, strong=RandAugment(operations=0, cutout=0.0))
     strong, weak = (np.asarray(gentle.view(kind, raw, draws, halved)) for kind in ("strong", "weak"))
