@@ -128,6 +128,8 @@ def test_flexmatch_over_nine_batches(mapping, warm_up):
         largest = max(counts.max(), np.sum(memory < 0) if warm_up else 0)
         beta = counts / largest if largest else np.zeros(CLASSES)
         thresholds = 0.7 * MAPPINGS[mapping](beta)
+        if method.built:
+            np.testing.assert_allclose(method.thresholds(), thresholds, rtol=1e-5)
         given, confidence = weak.argmax(1), weak.max(1)
         mask = confidence >= thresholds[given]
         passed.append(mask.mean())
