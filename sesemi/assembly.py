@@ -49,10 +49,9 @@ class Materials:
     @property
     def images_per_step(self) -> int:
         """Views a step, as counted in 2019: each labeled image, and each view of each unlabeled one."""
-        method = build_method(self.config)
-        views = len(method.views.unlabeled) if method.views_counted is None else method.views_counted
-        unlabeled = self.config.batch_size + self.config.regularize_labeled * self.config.labeled_batch_size
-        return self.config.labeled_batch_size * (1 + len(method.views.also_labeled)) + views * unlabeled
+        labeled, unlabeled = self.config.labeled_batch_size, self.config.batch_size
+        unlabeled += self.config.regularize_labeled * labeled
+        return build_method(self.config).images_per_step(labeled=labeled, unlabeled=unlabeled)
 
 
 def complete(config: RunConfig) -> RunConfig:
@@ -76,6 +75,11 @@ def complete(config: RunConfig) -> RunConfig:
             found[name] = float(value)
     config = config.replace(arguments=found)
     method = build_method(config)
+    if config.promote != "none" and method.students > 1:
+        raise InputError(
+            f"--promote {config.promote}: {config.method} trains one student after the other, and one that has just "
+            "begun would promote; leave it out"
+        )
     try:
         method.check_batches(
             labeled=config.labeled_batch_size,

@@ -1,7 +1,8 @@
 """Views on the device: shift, mirror and noise, and RandAugment in strong ones; an own draw for every image.
 
-Weak views are those of Tran 2019: they act on the preprocessed images, and the noise comes last. A strong view is
-shifted and mirrored like a weak one, then distorted by `sesemi.randaugment` while it is raw pixels, then preprocessed.
+Weak views are those of Tran 2019: they act on the preprocessed images, and the noise comes last. A strong view
+is shifted and mirrored like a weak one, then distorted by `sesemi.randaugment` while it is raw pixels, then
+preprocessed; noise comes last here too.
 """
 
 from dataclasses import dataclass, field

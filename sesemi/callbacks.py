@@ -100,25 +100,24 @@ class PseudoLabelLog(keras.callbacks.Callback):
     Args:
         path: of the file.
         rows: of the epochs before this process.
-        class_names: one a class.
-        epochs: of the whole run.
+        cure: what the warning can advise.
         say: called with the warning.
     """
 
-    def __init__(self, path: Path, rows: list[dict[str, Any]], *, class_names, epochs: int, say: Callable[[str], None]):
+    def __init__(self, path: Path, rows: list[dict[str, Any]], *, cure: monitor.Cure, say: Callable[[str], None]):
         super().__init__()
-        self._path, self.rows, self._names, self._epochs, self._say = path, list(rows), class_names, epochs, say
+        self._path, self.rows, self._cure, self._say = path, list(rows), cure, say
 
     @property
     def alarm(self) -> tuple[int, str] | None:
         """Epoch and text of the first warning of the run."""
-        return monitor.first_alarm(self.rows, self._epochs)
+        return monitor.first_alarm(self.rows, self._cure)
 
     def on_epoch_end(self, epoch, logs=None):
         """Append, write, and look."""
         before = self.alarm
         self.rows.append(self.model.monitor.row(epoch + 1))
-        write_atomically(self._path, monitor.to_csv(self.rows, self._names))
+        write_atomically(self._path, monitor.to_csv(self.rows, self._cure.class_names))
         if before is None and self.alarm is not None:
             self._say("warning: after epoch {}: {}".format(*self.alarm))
 

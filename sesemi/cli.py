@@ -15,7 +15,7 @@ from sesemi.errors import InputError
 EXIT_BAD_INPUT = 2
 _STRENGTHS = {
     "shift": "largest shift of a view, in pixels",
-    "noise": "standard deviation of a weak view's noise, on the scale of preprocessed images",
+    "noise": "standard deviation of a view's noise, on the scale of preprocessed images",
     "dropout": "rate before the class head",
     "trunk-dropout": "rate inside the network",
     "flip": "mirror half of the weak and strong views",
@@ -206,21 +206,32 @@ def _add_data(group) -> None:
 
 def _add_strong(group) -> None:
     group.add_argument(
-        "--strong-operations", type=int, metavar="N", help="of RandAugment in a strong view (default: 2)"
+        "--strong-operations", type=int, metavar="N", help="RandAugment operations on a strong view (default: 2)"
     )
     group.add_argument(
-        "--strong-level", type=_level, metavar="L", help="of them, from 0 to 1, or random for each (default: random)"
+        "--strong-level",
+        type=_level,
+        metavar="L",
+        help="how far an operation goes in its range, from 0 to 1, or random (default: random)",
     )
     group.add_argument(
-        "--strong-probability", type=float, metavar="P", help="that one that was drawn is applied (default: 0.5)"
+        "--strong-probability",
+        type=float,
+        metavar="P",
+        help="probability that a drawn operation is applied (default: 0.5)",
     )
     group.add_argument(
         "--cutout", type=float, metavar="PART", help="side of the grey square in a strong view; 0: none (default: 0.5)"
     )
     group.add_argument(
-        "--cutout-side", choices=CHOICES["cutout_side"], help="whether that is the largest or the only side"
+        "--cutout-side", choices=CHOICES["cutout_side"], help="random: up to that; fixed: always that (default: random)"
     )
-    group.add_argument("--strong-fill", type=int, metavar="GREY", help="of the square, and outside of an image")
+    group.add_argument(
+        "--strong-fill",
+        type=int,
+        metavar="GREY",
+        help="grey of the square and of what lies outside of an image, 0 to 255 (default: 127)",
+    )
 
 
 def _add_output(group) -> None:

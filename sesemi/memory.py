@@ -8,19 +8,25 @@ def read(table, index):
     return ops.take(table, index, axis=0)
 
 
-def write(table, index, rows) -> None:
+def write(table, index, rows, mask=None) -> None:
     """Replace the rows at `index`; of an image that occurs twice, the later row stays.
 
     Args:
         table: a variable ``[N, ...]``.
         index: ``[U]`` int.
         rows: ``[U, ...]``; no gradient flows through them.
+        mask: ``[U]`` bool, which of them to write; default: all.
     """
     # Scattering says nothing about the order of duplicates: all of them are given the row of the last one.
     positions = ops.arange(index.shape[0])
     same = index[:, None] == index[None, :]
+    if mask is not None:
+        same = ops.logical_and(same, mask[None, :])
     last = ops.max(ops.where(same, positions[None, :], -1), axis=1)
-    rows = ops.cast(ops.stop_gradient(ops.take(rows, last, axis=0)), table.dtype)
+    rows = ops.cast(ops.stop_gradient(ops.take(rows, ops.maximum(last, 0), axis=0)), table.dtype)
+    if mask is not None:
+        written = ops.reshape(last >= 0, (-1, *[1] * (len(rows.shape) - 1)))
+        rows = ops.where(written, rows, read(table, index))
     table.assign(ops.scatter_update(table, index[:, None], rows))
 
 

@@ -6,7 +6,8 @@ For the log only: truth that training may not see is looked up here and nowhere 
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -81,27 +82,52 @@ def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def alarm(rows: Sequence[dict[str, Any]], epochs: int) -> str | None:
+@dataclass(frozen=True)
+class Cure:
+    """What can be tried in a run.
+
+    Args:
+        method: its name.
+        arguments: the names of the method's hyper-parameters.
+        class_names: one a class.
+        epochs: of the whole run.
+    """
+
+    method: str
+    arguments: Collection[str]
+    class_names: Sequence[str]
+    epochs: int
+
+    def settings(self, *wanted: tuple[str, str]) -> list[str]:
+        """Those ways of changing a hyper-parameter that the method has."""
+        return [f"a {how} --set {name}=…" for name, how in wanted if name in self.arguments]
+
+    def methods(self, *names: str) -> str:
+        """Other methods."""
+        return f"--method {' or '.join(name for name in names if name != self.method)}"
+
+
+def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
     """What looks like a collapse at the end of the last of the rows, and what to try; or None.
 
     Args:
         rows: of `PseudoLabelMonitor.row`, from the first epoch on.
-        epochs: of the whole run.
+        cure: of the run.
     """
     for share, looks, text in (
         (_CONCENTRATED_FOR, _is_concentrated, _concentrated),
         (_EMPTY_FOR, _is_empty, _empty),
     ):
-        count = max(math.ceil(share * epochs), 2)
+        count = max(math.ceil(share * cure.epochs), 2)
         if len(rows) >= count and all(looks(row) for row in rows[-count:]):
-            return text(rows[-1], count)
+            return text(rows[-1], count, cure)
     return None
 
 
-def first_alarm(rows: Sequence[dict[str, Any]], epochs: int) -> tuple[int, str] | None:
+def first_alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> tuple[int, str] | None:
     """The epoch and the text of the first alarm of a run."""
     for count in range(1, len(rows) + 1):
-        text = alarm(rows[:count], epochs)
+        text = alarm(rows[:count], cure)
         if text:
             return rows[count - 1]["epoch"], text
     return None
@@ -127,19 +153,22 @@ def _effective_classes(row) -> float:
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
-def _concentrated(row, count: int) -> str:
+def _concentrated(row, count: int, cure: Cure) -> str:
     most = int(np.argmax(row["accepted"]))
     share = row["accepted"][most] / sum(row["accepted"])
+    ways = cure.settings(("weight", "smaller"), ("threshold", "higher"))
+    ways.append(cure.methods("adamatch", "softmatch", "debiasmatch") + ", which align classes")
     return (
         f"collapse: in the last {count} epochs the accepted pseudo-labels were as if of {_effective_classes(row):.1f} "
-        f"of {len(row['accepted'])} classes ({100 * share:.0f} % are of class number {most}); try a smaller --set "
-        "weight, a higher --set threshold, or a method that aligns classes (adamatch, softmatch, debiasmatch)"
+        f"of {len(row['accepted'])} classes ({100 * share:.0f} % are of {cure.class_names[most]!r}); try "
+        + "; or ".join(ways)
     )
 
 
-def _empty(row, count: int) -> str:
+def _empty(row, count: int, cure: Cure) -> str:
+    ways = [*cure.settings(("threshold", "lower")), "more labels or updates"]
+    ways.append(cure.methods("flexmatch", "freematch", "softmatch") + ", whose thresholds follow the confidence")
     return (
-        f"no pseudo-labels: in the last {count} epochs fewer than one in a thousand was accepted; try a lower --set "
-        "threshold, more labels or updates, or a method whose threshold follows the confidence (flexmatch, freematch, "
-        "softmatch)"
+        f"no pseudo-labels: in the last {count} epochs fewer than one in a thousand was accepted; try "
+        + "; or ".join(ways)
     )

@@ -62,10 +62,11 @@ class DevicePixels:
             return np.asarray(memoryview(tf.identity(self.images)))
 
     def truth_of(self, index: tf.Tensor) -> tf.Tensor:
-        """``[U]`` int32, the true classes of images, for diagnosis only; -1 where unknown."""
+        """``[U]`` int32, the true classes of unlabeled images, for diagnosis only; -1 where unknown or labeled."""
         if self.truth is None:
             return tf.fill(tf.shape(index), -1)
-        return tf.cast(tf.gather(self.truth, index), tf.int32)
+        unlabeled = tf.gather(self.labels, index) < 0
+        return tf.where(unlabeled, tf.cast(tf.gather(self.truth, index), tf.int32), -1)
 
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Gather a batch.

@@ -10,8 +10,8 @@ PAPER = "Tran 2019, arXiv:1906.10343, and its published program"
 TRICKS = "Tricks-of-Semi-supervisedDeepLeanring-Pytorch, run.sh (CIFAR-10, 4,000 labels, CNN-13)"
 TARVAINEN = "Tarvainen & Valpola 2017, arXiv:1703.01780, and the authors' PyTorch program (4,000 labels)"
 MIXMATCH = "Berthelot et al. 2019, arXiv:1905.02249, and ScarceClassifier"
-USB = "Semi-supervised-learning (USB), CIFAR-10 and SVHN; Sohn et al. 2020, arXiv:2001.07685, Table 4"
-STRONG_VIEW = "Sohn et al. 2020, arXiv:2001.07685, Appendix D (RandAugment, then Cutout)"
+USB = "Semi-supervised-learning (USB), CIFAR-10 and SVHN; Sohn et al. 2020, arXiv:2001.07685"
+STRONG_VIEW = "Sohn et al. 2020, arXiv:2001.07685 (RandAugment, then Cutout)"
 LIKE_FIXMATCH = "as FixMatch in USB; the method's own paper fine-tunes larger networks"
 SCARCE = "ScarceClassifier (promotion from half of the run on, every twentieth of it)"
 OURS = "sesemi's own choice"
@@ -184,6 +184,7 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         values |= {name: (value, MIXMATCH) for name, value in _MIXMATCH.items()}
     elif method in _STRONG:
         own, source = _STRONG[method]
+        own = own | ({"l2": 5e-4} if dataset == "cifar100" else {})
         values |= {name: (value, source) for name, value in (_FIXMATCH | own).items()}
     elif method not in _FIRST:
         values |= {name: (value, OURS) for name, value in _PAIRED.items()}

@@ -1,7 +1,7 @@
 """RandAugment and Cutout on the device, an own draw for every image, the whole batch at once.
 
 RandAugment: Cubuk et al. 2020 (arXiv:1909.13719); Cutout: DeVries & Taylor 2017 (arXiv:1708.04552). The operations and
-their ranges are FixMatch's (Sohn et al. 2020, arXiv:2001.07685, Table 12), the pixels are Pillow's to the bit. Pixels
+their ranges are FixMatch's (Sohn et al. 2020, arXiv:2001.07685), the pixels are Pillow's to the bit. Pixels
 are whole numbers in float32 and magnitudes multiples of 2**-12, which makes products and sums exact: whether they are
 fused changes nothing, so that eager mode, a graph and XLA agree to the bit.
 """

@@ -37,7 +37,9 @@ def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
             continue
         axes = errors if name.endswith("_error") else losses
         axes.plot(epochs, [row[name] for row in rows], label=name, marker="." if len(rows) < 20 else None)
-    losses.set(xlabel="epoch", ylabel="loss", yscale="log", title="losses (mean of the epoch)")
+    negative = any(value < 0 for row in rows for value in row.values())
+    losses.set(xlabel="epoch", ylabel="loss", title="losses (mean of the epoch)")
+    losses.set_yscale(**({"value": "symlog", "linthresh": 1e-3} if negative else {"value": "log"}))
     errors.set(xlabel="epoch", ylabel="error [%]", ylim=(0, None), title="error, one view")
     for axes in (losses, errors):
         axes.grid(alpha=0.3)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sesemi import assembly, callbacks, evaluate, inspection, losses, progress, promotion, results
+from sesemi import assembly, callbacks, evaluate, inspection, losses, monitor, progress, promotion, results
 
 _CHUNK = 5000
 
@@ -39,8 +39,7 @@ class Session:
         self.pseudo_labels = callbacks.PseudoLabelLog(
             config.run_dir / results.PSEUDO_LABELS,
             state.get("pseudo_labels", []),
-            class_names=materials.data.class_names,
-            epochs=config.epochs,
+            cure=monitor.Cure(config.method, config.arguments, materials.data.class_names, config.epochs),
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
         self.saver = callbacks.SaveAndStop(checkpoints, self._state, **timing)

@@ -68,7 +68,7 @@ class SemiSupervisedModel(keras.Model):
         images = None if pixels is None else len(pixels)
         method.check()
         height, width, features = classifier.trunk.output_shape[1:]
-        values = height * width * features
+        values = None if None in (height, width) else height * width * features
         method.build(Sizes(features, classifier.num_classes, images, unlabeled_images, values))
         if method.students > 1:
             self.student_number = self.add_weight(name="student_number", initializer="zeros", trainable=False)

@@ -146,7 +146,9 @@ def test_every_term_is_finite_and_moves_the_student_and_never_the_teacher(case, 
 
 @pytest.mark.parametrize("case", [*FEWER, *SPECIAL])
 def test_eager_equals_forced_xla(case, small):
-    compiled, eager = build(small, case, jit=True), build(small, case, run_eagerly=True)
+    # So short a run that the students of noisy_student follow each other in it.
+    short = {"total_steps": 3} if case.startswith("noisy_student") else {}
+    compiled, eager = build(small, case, jit=True, **short), build(small, case, run_eagerly=True, **short)
     logs = [small.fit(model, pool=small.unlabeled[:12]).history for model in (compiled, eager)]
     assert logs[0].keys() == logs[1].keys()
     for key in logs[0]:
@@ -297,7 +299,10 @@ def test_a_method_says_whether_it_remembers_images(name, small):
     method = METHODS[name]()
     sizes = {"labeled": 6, "unlabeled": 6, "joint_forward": True, "regularize_labeled": True}
     assert any(v.shape[:1] == (40,) for v in small.model(name).method.weights) == method.remembers_images
-    if method.remembers_images:
+    if name == "self_tuning":
+        with pytest.raises(ValueError, match="--regularize-labeled: self_tuning"):
+            method.check_batches(**sizes)
+    elif method.remembers_images:
         with pytest.raises(ValueError, match="--regularize-labeled"):
             method.check_batches(**sizes)
         # Nobody who comes without the command line gets past it either.

@@ -325,6 +325,36 @@ def test_a_method_with_pseudo_labels_logs_how_they_fare_also_over_an_interruptio
         assert {"mask_ratio", "pseudo_label_accuracy"} <= set(next(csv.DictReader(file)))
 
 
+def test_a_noisy_student_stopped_before_its_first_update_is_born_again(tmp_path, monkeypatch):
+    """A signal right where a student is done: the next one is not in the checkpoint yet."""
+    from sesemi import callbacks, runner
+
+    monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
+    given = {"method": "noisy_student", "epochs": 3, "steps_per_epoch": 4, "strong_operations": 0}
+    given |= {"arguments": {"rounds": 2}}
+    whole, folder = run_here(tmp_path, "whole", **given)
+    original, stops = callbacks.SaveAndStop.on_epoch_end, []
+
+    def stop_here(self, epoch, logs=None):
+        if epoch == 0 and not stops:
+            stops.append(epoch)
+            self.request_stop(signal.SIGTERM)
+        original(self, epoch, logs)
+
+    monkeypatch.setattr(callbacks.SaveAndStop, "on_epoch_end", stop_here)
+    with pytest.raises(callbacks.Interrupted, match="after step 4"):
+        run_here(tmp_path, "broken", **given)
+    broken, other = run_here(tmp_path, "broken", **given)
+    assert (folder / "log.csv").read_text() == (other / "log.csv").read_text()
+    assert whole["confusion_matrix"] == broken["confusion_matrix"]
+    with open(folder / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["pseudo"]) == 0.0
+    assert all(float(row["pseudo"]) > 0.0 for row in rows[1:])
+    # Each student goes through the whole schedule.
+    assert len({row["learning_rate"] for row in rows}) == 1
+
+
 def test_the_best_epoch_and_promotions_are_those_of_the_teacher(tmp_path, monkeypatch):
     """A teacher that never moves: it is right by chance, and so are what it selects and what it promotes."""
     promoting = {"promote": "balanced", "promote_fraction": 0.05, "promote_from": 1, "promote_every": 5}
@@ -440,11 +470,16 @@ def test_bad_arguments_of_a_method_are_one_line(tmp_path, capsys, given, words):
         ("--method vat --self-supervision rotation --set rotation_weight=true", "rotation_weight=True: a number"),
         ("--method vat --self-supervision rotation --set rotation_weight=abc", "rotation_weight=abc: a number"),
         ("--method fixmatch --set target=epoch --regularize-labeled", "leave it out"),
-        ("--method adamatch --set interpolate=true --no-joint-forward", "needs --joint-forward"),
+        (
+            "--method adamatch --set interpolate=true --no-joint-forward",
+            "--set interpolate=true: needs --joint-forward",
+        ),
         ("--method fixmatch --strong-level 1.5", "--strong-level 1.5: give a number from 0 to 1, or random"),
         ("--method fixmatch --strong-operations -1", "--strong-operations -1"),
         ("--method fixmatch --cutout 2", "--cutout 2.0"),
         ("--method noisy_student --set rounds=0", "rounds=0"),
+        ("--method noisy_student --promote balanced", "--promote balanced: noisy_student trains one student after"),
+        ("--method self_tuning --regularize-labeled", "contrasts the labeled images anyway"),
         ("--labels-per-class 4 --labels 40", "--labels-per-class 4: says the same as --labels 40"),
         ("--labels-per-class 0", "--labels-per-class 0: must be 1 or more"),
         ("--labels-per-class 101", "--labels 1010: there are only 1000"),

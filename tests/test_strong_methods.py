@@ -20,7 +20,7 @@ from oracle import (
 )  # fmt: skip
 
 from sesemi import losses, schedules
-from sesemi.methods import METHODS
+from sesemi.methods import METHODS, remixmatch
 
 STATEFUL_BATCHES = 5
 # Arguments with which a method accepts what has exactly this confidence, or less than it.
@@ -140,6 +140,14 @@ def test_flexmatch_over_nine_batches(mapping, warm_up):
     assert min(passed) < 1.0
 
 
+def test_flexmatch_remembers_what_was_confident_of_an_image_that_occurs_twice():
+    method = METHODS["flexmatch"](threshold=0.75)
+    method.build(SIZES)
+    classes, confidence = tf.constant([2, 1, 0, 1, 2]), tf.constant([0.75, 0.9, 0.8, 0.7, 0.1])
+    method.remember(tf.constant([4, 4, 3, 4, 0]), classes, confidence)
+    assert method.given.numpy()[:, 0].tolist() == [0, 0, 0, 1, 2, 0, 0, 0, 0]
+
+
 def test_flexmatch_counts_only_the_images_that_it_is_shown_as_not_yet_learned():
     method = METHODS["flexmatch"](mapping="linear", threshold=1.0)
     method.build(SIZES.__class__(features=PIXELS, classes=CLASSES, images=9, unlabeled=5))
@@ -169,9 +177,19 @@ def test_debiasmatch_over_five_batches():
     assert changed, "debiasing never changed a label here"
 
 
+def test_remixmatch_is_finite_when_a_class_is_never_guessed(monkeypatch):
+    monkeypatch.setattr(remixmatch, "WINDOW", 2)
+    method = METHODS["remixmatch"]()
+    method.build(SIZES)
+    for step in range(4):
+        guess = method.guess(tf.constant([[0.0, 1.0, 0.0]] * 4), tf.one_hot([0, 1, 2, 0], 3), tf.constant(step))
+    assert np.isfinite(guess).all()
+
+
+@pytest.mark.parametrize("hard", [True, False])
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
-def test_adamatch_over_five_batches(momentum):
-    method = METHODS["adamatch"](weight=2.0, threshold=0.9, momentum=momentum)
+def test_adamatch_over_five_batches(momentum, hard):
+    method = METHODS["adamatch"](weight=2.0, threshold=0.9, momentum=momentum, hard=hard)
     labeled, unlabeled = (np.full(CLASSES, 1 / CLASSES) for _ in range(2))
     changed = 0
     for world in worlds():
@@ -182,7 +200,7 @@ def test_adamatch_over_five_batches(momentum):
         changed += (aligned.argmax(1) != weak.argmax(1)).sum()
         mask = aligned.max(1) >= 0.9 * x.max(1).mean()
         found = world.terms(method)
-        close(found["pseudo"], 2 * cross_entropy(one_hot(aligned), strong, mask))
+        close(found["pseudo"], 2 * cross_entropy(one_hot(aligned) if hard else aligned, strong, mask))
         close(found["supervised"], world.supervised)
         np.testing.assert_allclose(method.expected.numpy(), unlabeled.astype(float), rtol=1e-4)
     assert changed, "alignment never changed a label here"
@@ -235,7 +253,7 @@ def test_softmatch_of_a_single_image_is_finite():
 @pytest.mark.parametrize("level_by", ["mean", "quantile"])
 def test_freematch_over_five_batches(level_by):
     method = METHODS["freematch"](
-        weight=2.0, fairness_weight=0.5, momentum=0.7, level_by=level_by, highest_threshold=0.5, lowest_threshold=0.4
+        weight=2.0, fairness_weight=0.5, momentum=0.7, level_by=level_by, highest_threshold=0.5
     )
     level, mean, histogram = 1 / CLASSES, *(np.full(CLASSES, 1 / CLASSES) for _ in range(2))
     ratios, cut = [], 0
@@ -245,9 +263,8 @@ def test_freematch_over_five_batches(level_by):
         level = 0.7 * level + 0.3 * (confidence.mean() if level_by == "mean" else np.quantile(confidence, 0.8))
         mean = 0.7 * mean + 0.3 * weak.mean(0)
         histogram = 0.7 * histogram + 0.3 * one_hot(weak).mean(0)
-        thresholds = level * mean / mean.max()
-        cut += ((thresholds > 0.5) | (thresholds < 0.4)).sum()
-        mask = confidence >= np.clip(thresholds, 0.4, 0.5)[weak.argmax(1)]
+        cut, level = cut + (level > 0.5), min(level, 0.5)
+        mask = confidence >= (level * mean / mean.max())[weak.argmax(1)]
         ratios.append(mask.mean())
         found = world.terms(method)
         close(found["pseudo"], 2 * cross_entropy(one_hot(weak), strong, mask))
@@ -255,6 +272,7 @@ def test_freematch_over_five_batches(level_by):
         a = normalized(mean / histogram)
         b = normalized(strong[mask].mean(0) * np.divide(1.0, own, out=np.zeros(CLASSES), where=own > 0))
         close(found["fairness"], 0.5 * np.sum(a * np.log(b + 1e-12)))
+        np.testing.assert_allclose(method.level.numpy(), level, rtol=1e-4)
     assert cut
     assert 0 < np.mean(ratios) < 1
 
@@ -406,6 +424,7 @@ def test_crmatch(scale):
     cosine = (places[0] * places[1]).sum(1) / np.prod([np.linalg.norm(p, axis=1) for p in places], axis=0)
     assert cosine.min() < 0 < cosine.max()
     close(found["distance"], 0.5 * np.mean(mask * np.maximum(cosine, 0)))
+    assert world.student.calls[-1] == (12, {"moves_averages": False})
     turned = np.concatenate([np.rot90(world.u[2][:3], k, axes=(1, 2)) for k in range(4)])
     probs = softmax(np.maximum(flat(turned) @ h + d, 0) @ r + e)
     close(found["rotations"], 0.3 * cross_entropy(np.eye(4)[np.repeat(np.arange(4), 3)], probs))
@@ -423,19 +442,20 @@ def test_crmatch_pushes_both_views_apart():
     assert np.abs(strong).max() > 0
 
 
-def test_remixmatch_over_five_batches():
+def test_remixmatch_over_five_batches(monkeypatch):
+    monkeypatch.setattr(remixmatch, "WINDOW", 3)
     method = METHODS["remixmatch"](weight=1.5, anchor_weight=0.4, four_way_weight=0.3, ramp_up=1.0)
-    labels_seen, guesses_seen = ([np.full(CLASSES, 1 / CLASSES)] * 128 for _ in range(2))
+    labels_seen, guesses_seen = ([np.full(CLASSES, 1 / CLASSES)] * 3 for _ in range(2))
     for world in worlds(views=3):
         weak = world.p(world.u[0])
-        guess = normalized(weak * np.mean(labels_seen, axis=0) / np.mean(guesses_seen, axis=0))
+        guess = normalized(weak * (1e-6 + np.mean(labels_seen, axis=0)) / (1e-6 + np.mean(guesses_seen, axis=0)))
         guess = softmax(np.log(np.maximum(guess, 1e-30)) / 0.5)
         labels_seen = [*labels_seen[1:], np.eye(CLASSES)[world.y].mean(0)]
         guesses_seen = [*guesses_seen[1:], weak.mean(0)]
-        images = np.concatenate([world.x, *world.u[1:]])
-        targets = np.concatenate([np.eye(CLASSES)[world.y], guess, guess])
-        order = world.draws.permutation("partner", 12).numpy()
-        ratio = world.draws.beta("ratio", (12,), 0.75).numpy()
+        images = np.concatenate([world.x, *world.u])
+        targets = np.concatenate([np.eye(CLASSES)[world.y], guess, guess, guess])
+        order = world.draws.permutation("partner", 16).numpy()
+        ratio = world.draws.beta("ratio", (16,), 0.75).numpy()
         ratio = np.maximum(ratio, 1 - ratio)
         images, targets = mixed(images, images[order], ratio), mixed(targets, targets[order], ratio)
         found = world.terms(method)
@@ -446,8 +466,9 @@ def test_remixmatch_over_five_batches():
         turned = np.stack([np.rot90(image, k) for image, k in zip(world.u[1], sides, strict=True)])
         kernel, bias = method.four_way.get_weights()
         expected = cross_entropy(np.eye(4)[sides], softmax(flat(turned) @ kernel + bias))
-        close(found["rotations"], 0.5 * 0.3 * expected)
-        assert world.student.calls[0] == (4, {"moves_averages": False})
+        close(found["rotations"], 0.3 * expected)
+        kept = {"moves_averages": False}
+        assert world.student.calls == [(4, kept), (4, {}), (12, {}), (4, {}), (4, kept)]
     np.testing.assert_allclose(method.guesses_seen.numpy().mean(0), np.mean(guesses_seen, axis=0), rtol=1e-4)
 
 

@@ -21,10 +21,11 @@ class AdaMatch(Method):
         weight: w, 1 in the paper.
         threshold: tau, relative; 0.9 in the paper, 0.95 in USB.
         momentum: of the running averages; 0.999 in USB.
-        interpolate: random logit interpolation (§3.1): the labeled images also go through the trunk alone, and each of
+        interpolate: random logit interpolation: the labeled images also go through the trunk alone, and each of
             their logits is ``l z_together + (1 - l) z_alone``, ``l`` uniform in [0, 1]. Needs a joint forward.
         strong_labels: whether strong views of the labeled images learn from the labels too, as in the paper; their
             cross-entropy is added.
+        hard: whether a pseudo-label is the most probable class of q, as in USB; False: q itself.
         ema_decay: of the teacher, which is only evaluated.
         ramp: of the weight; the paper's is ``cosine``, USB's ``none``.
         ramp_up: its length, as a part of the run; half of it in the paper.
@@ -42,6 +43,7 @@ class AdaMatch(Method):
         momentum: float = 0.999,
         interpolate: bool = False,
         strong_labels: bool = False,
+        hard: bool = True,
         ema_decay: float = 0.999,
         ramp: str = "none",
         ramp_up: float = 0.5,
@@ -49,7 +51,7 @@ class AdaMatch(Method):
     ):
         super().__init__(**kwargs)
         self.weight, self.threshold, self.momentum = weight, threshold, momentum
-        self.interpolate, self.strong_labels = interpolate, strong_labels
+        self.interpolate, self.strong_labels, self.hard = interpolate, strong_labels, hard
         self.ema_decay, self.ramp, self.ramp_up = ema_decay, ramp, ramp_up
 
     @property
@@ -60,7 +62,9 @@ class AdaMatch(Method):
     def check_batches(self, *, labeled, unlabeled, joint_forward, regularize_labeled):
         """Refuse to interpolate between two things that are one."""
         if self.interpolate and not joint_forward:
-            raise ValueError("interpolate=true: needs --joint-forward, where images together differ from images alone")
+            raise ValueError(
+                "--set interpolate=true: needs --joint-forward, where images together differ from images alone"
+            )
 
     def build(self, sizes):
         """Create the two expectations."""
@@ -77,12 +81,13 @@ class AdaMatch(Method):
         probs_l = ops.stop_gradient(losses.softmax(logits[0]))
         aligned = self.aligned(ops.stop_gradient(losses.softmax(logits_w)), probs_l)
         pseudo_labels = ops.argmax(aligned, axis=-1)
+        targets = ops.one_hot(pseudo_labels, aligned.shape[-1]) if self.hard else aligned
         mask = ops.max(aligned, axis=-1) >= self.threshold * ops.mean(ops.max(probs_l, axis=-1))
         batch.report.pseudo_labels(pseudo_labels, mask)
         weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
         return {
             "supervised": sum(losses.cross_entropy(batch.labels, view) for view in logits),
-            "pseudo": weight * losses.cross_entropy(pseudo_labels, logits_s, mask),
+            "pseudo": weight * losses.soft_cross_entropy(targets, logits_s, mask),
         }
 
     def aligned(self, probs, probs_l):

@@ -168,9 +168,19 @@ class Method(keras.layers.Layer):
         """
         if regularize_labeled and self.remembers_images:
             raise ValueError(
-                "--regularize-labeled: a method with a table of last epoch's answers would write the rows of the "
-                "labeled images every step; leave it out (the unlabeled pool holds the labeled images anyway)"
+                "--regularize-labeled: a method with a table of what was said of each image would meet the rows of the "
+                "labeled ones every step; leave it out"
             )
+
+    def images_per_step(self, *, labeled: int, unlabeled: int) -> int:
+        """Images that go through the trunk in a step, for the log.
+
+        Args:
+            labeled: labeled images a step.
+            unlabeled: unlabeled images a step.
+        """
+        views = len(self.views.unlabeled) if self.views_counted is None else self.views_counted
+        return labeled * (1 + len(self.views.also_labeled)) + unlabeled * views
 
     def build(self, sizes: Sizes):
         """Create heads and state; called once by the trainer."""

@@ -17,7 +17,8 @@ class CRMatch(Method):
     m is FixMatch's mask. d is a linear layer, as wide as the features, on the flattened feature map: what is
     classified alike need not look alike there (a cosine-embedding loss with target -1); its gradient flows through
     both views. r is a head of two layers on the averaged features of the four rotations (Gidaris et al. 2018) of
-    another weak view of as many unlabeled images as the step has labeled ones, or of all if they are fewer.
+    another weak view of as many unlabeled images as the step has labeled ones, or of all if they are fewer; they
+    move no BatchNorm averages.
 
     Args:
         weight: w, 1 in USB.
@@ -45,6 +46,10 @@ class CRMatch(Method):
         self.weight, self.threshold, self.ema_decay = weight, threshold, ema_decay
         self.distance_weight, self.four_way_weight = distance_weight, four_way_weight
 
+    def images_per_step(self, *, labeled, unlabeled):
+        """Two views, and four rotations of as many images as are labeled."""
+        return labeled + 2 * unlabeled + 4 * min(labeled, unlabeled)
+
     def build(self, sizes):
         """Create d and r."""
         self.projector = keras.layers.Dense(sizes.features, name="projector")
@@ -60,14 +65,15 @@ class CRMatch(Method):
         weak, strong, other = batch.unlabeled
         count = min(batch.labeled.shape[0], other.shape[0])
         turned = rotation.four_views(other[:count])
-        map_l, map_w, map_s, map_r = student.maps(batch.labeled, weak, strong, turned)
+        map_l, map_w, map_s = student.maps(batch.labeled, weak, strong)
+        features_r = student.features(turned, moves_averages=False)
         logits, logits_w, logits_s = (student.logits(averaged(m)) for m in (map_l, map_w, map_s))
         probs = ops.stop_gradient(losses.softmax(logits_w))
         pseudo_labels, mask = ops.argmax(probs, axis=-1), ops.max(probs, axis=-1) >= self.threshold
         batch.report.pseudo_labels(pseudo_labels, mask)
         places = [self.projector(ops.reshape(m, (m.shape[0], -1))) for m in (map_s, map_w)]
         distance = ops.mean(ops.cast(mask, "float32") * ops.maximum(cosine(*places), 0.0))
-        rotations = losses.cross_entropy(rotation.four_labels(count), self.four_way(self.hidden(averaged(map_r))))
+        rotations = losses.cross_entropy(rotation.four_labels(count), self.four_way(self.hidden(features_r)))
         return {
             "supervised": losses.cross_entropy(batch.labels, logits),
             "pseudo": self.weight * losses.cross_entropy(pseudo_labels, logits_s, mask),

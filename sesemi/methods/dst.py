@@ -104,5 +104,5 @@ class Head(keras.layers.Layer):
 
 def reverse(values, factor):
     """The same values, with a gradient multiplied by ``-factor`` (Ganin & Lempitsky 2015, arXiv:1409.7495)."""
-    factor = ops.cast(factor, values.dtype)
-    return ops.stop_gradient(values * (1.0 + factor)) - values * factor
+    same = ops.stop_gradient(values)
+    return same - ops.cast(factor, values.dtype) * (values - same)

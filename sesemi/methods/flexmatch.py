@@ -83,6 +83,5 @@ class FlexMatch(Method):
 
     def remember(self, index, pseudo_labels, confidence):
         """Write the classes of the confident images."""
-        before = memory.read(self.given, index)
-        now = ops.cast(pseudo_labels[:, None] + 1, "float32")
-        memory.write(self.given, index, ops.where(confidence[:, None] >= self.threshold, now, before))
+        given = ops.cast(pseudo_labels[:, None] + 1, "float32")
+        memory.write(self.given, index, given, mask=confidence >= self.threshold)

@@ -24,8 +24,7 @@ class FreeMatch(Method):
         fairness_weight: w_f; 0.01 by default in USB, 0.001 in its configurations.
         momentum: of the running averages, 0.999 in the paper.
         level_by: t follows the ``mean`` confidence (the paper) or its 0.8-``quantile`` (an option of the program).
-        highest_threshold: thresholds are cut to this; 0.95 on SVHN in the authors' program, else 1.
-        lowest_threshold: and raised to this; 0.9 on SVHN in TorchSSL, else 0.
+        highest_threshold: t is cut to this; 0.95 on SVHN in the authors' program, else 1.
         ema_decay: of the teacher, which is only evaluated.
     """
 
@@ -33,7 +32,7 @@ class FreeMatch(Method):
     terms = ("supervised", "pseudo", "fairness")
     evaluated = "teacher"
     gives_pseudo_labels = True
-    ranges = dict.fromkeys(("momentum", "highest_threshold", "lowest_threshold"), (0.0, 1.0))
+    ranges = dict.fromkeys(("momentum", "highest_threshold"), (0.0, 1.0))
     choices = {"level_by": ("mean", "quantile")}
 
     def __init__(
@@ -43,14 +42,12 @@ class FreeMatch(Method):
         momentum: float = 0.999,
         level_by: str = "mean",
         highest_threshold: float = 1.0,
-        lowest_threshold: float = 0.0,
         ema_decay: float = 0.999,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.weight, self.fairness_weight, self.momentum, self.level_by = weight, fairness_weight, momentum, level_by
-        self.highest_threshold, self.lowest_threshold = highest_threshold, lowest_threshold
-        self.ema_decay = ema_decay
+        self.highest_threshold, self.ema_decay = highest_threshold, ema_decay
 
     def build(self, sizes):
         """Create t, e and h."""
@@ -78,11 +75,11 @@ class FreeMatch(Method):
         """Move t, e and h; the thresholds ``[C]``, e and h after that."""
         confidence = ops.max(probs, axis=-1)
         level = ops.mean(confidence) if self.level_by == "mean" else ops.quantile(confidence, 0.8)
-        level = memory.move(self.level, level, self.momentum)
+        level = ops.minimum(memory.move(self.level, level, self.momentum), self.highest_threshold)
+        self.level.assign(level)
         mean_probs = memory.move(self.mean_probs, ops.mean(probs, axis=0), self.momentum)
         histogram = memory.move(self.histogram, ops.mean(_classes_of(probs), axis=0), self.momentum)
-        thresholds = level * mean_probs / ops.max(mean_probs)
-        return ops.clip(thresholds, self.lowest_threshold, self.highest_threshold), mean_probs, histogram
+        return level * mean_probs / ops.max(mean_probs), mean_probs, histogram
 
 
 def fairness(probs, mask, mean_probs, histogram):

@@ -17,15 +17,16 @@ class NoisyStudent(Method):
     The run is cut into ``1 + rounds`` equal parts, each with the whole learning-rate schedule. In the first one a
     student learns from labels alone. Before each of the others, the student that is done says what it thinks of
     every training image, without noise (`next_student`), and a new one with other first weights takes its place
-    (`sesemi.students.NewStudents`). The noise is RandAugment and dropout.
+    (`sesemi.students.NewStudents`). The noise is RandAugment on the unlabeled images, and dropout; labeled ones are
+    augmented weakly (as in TLlib; in the paper they are under noise too).
 
     Args:
         rounds: students that learn from a teacher; 3 in the paper.
         weight: w.
         temperature: T of both sides; 2 in TLlib (the gradient scales with 1/T), 1 in the paper.
         threshold: least confidence of the teacher; v is 0 below it. 0: all count, as in TLlib; 0.3 in the paper.
-        balanced: whether v makes every class weigh the same, ``v = N / (C n_c)`` over the images that count (the paper
-            repeats images of rare classes and leaves out some of frequent ones).
+        balanced: whether v makes every class weigh the same, ``v = N / (C n_c)`` over the images that count, without
+            an upper limit (the paper repeats images of rare classes and leaves out some of frequent ones).
     """
 
     views = Views(labeled="weak", unlabeled=("strong",))

@@ -1,7 +1,7 @@
 """ReMixMatch: MixMatch with aligned guesses that strong views are anchored to, and a rotation head.
 
 D. Berthelot et al., "ReMixMatch: Semi-Supervised Learning with Distribution Matching and Augmentation Anchoring",
-ICLR 2020, arXiv:1911.09785, Algorithm 1 and equation 4.
+ICLR 2020, arXiv:1911.09785, Algorithm 1.
 """
 
 import keras
@@ -15,16 +15,16 @@ WINDOW = 128
 
 
 class ReMixMatch(Method):
-    """``L = CE(x') + r(t) [w CE(q', p(u')) + w_1 CE(q, p(S_1(u))) + w_r CE(k, rotations(R_k(S_1(u))))]``.
+    """``L = CE(x') + r(t) [w CE(q', p(u')) + w_1 CE(q, p(S_1(u)))] + w_r CE(k, rotations(R_k(S_1(u))))``.
 
     ``q = sharpen(normalize(p(A(u)) l / m), T)``, without gradient: l and m are the means of the labels and of
     p(A(u)) over the last 128 batches, uniform at first, read before this batch enters (the authors' program). x'
-    and u' are the labeled and the K strong views, each with its label or q, mixed with partners drawn from all of
-    them by ``max(l, 1 - l)``, ``l ~ Beta(a, a)``, one ratio for each image. Each image of S_1(u) is turned by a
-    random k x 90°.
+    and u' are the labeled images, and the weak and the K strong views of the unlabeled ones with q, mixed with
+    partners drawn from all of them by ``max(l, 1 - l)``, ``l ~ Beta(a, a)``, one ratio for each image. Each image
+    of S_1(u) is turned by a random k x 90°. The guess and the turned images move no BatchNorm averages.
 
-    CTAugment, the paper's strong augmentation, is not here: views are RandAugment's. The guess moves no BatchNorm
-    averages.
+    Two departures: CTAugment, the paper's strong augmentation, is not here, views are RandAugment's; and labeled images
+    are augmented weakly (as in USB), in the paper strongly.
 
     Args:
         weight: w, of the mixed unlabeled images; 1.5 in the paper.
@@ -34,7 +34,7 @@ class ReMixMatch(Method):
         temperature: T, 0.5 in the paper.
         mix_alpha: a, 0.75 in the paper.
         ema_decay: of the teacher, which is only evaluated.
-        ramp: r, of the three weights, ``linear`` in the authors' program.
+        ramp: r, ``linear`` in the authors' program, where rotations have none.
         ramp_up: its length, as a part of the run; 1/64 there.
     """
 
@@ -66,6 +66,10 @@ class ReMixMatch(Method):
         """One weak and K strong views of the unlabeled images."""
         return Views(labeled="weak", unlabeled=("weak", *["strong"] * self.strong_views))
 
+    def images_per_step(self, *, labeled, unlabeled):
+        """The guess, the mixed images, the anchors and the turned ones."""
+        return labeled + unlabeled * (self.strong_views + 4)
+
     def build(self, sizes):
         """Create the rotation head and the two windows."""
         self.four_way = keras.layers.Dense(4, name="rotations_head")
@@ -82,23 +86,26 @@ class ReMixMatch(Method):
         guess = self.guess(probs, labels, batch.step)
         batch.report.pseudo_labels(ops.argmax(guess, axis=-1))
         images, targets = self.mixed(
-            ops.concatenate([batch.labeled, *strong]), ops.concatenate([labels, *[guess] * len(strong)]), batch.draws
+            ops.concatenate([batch.labeled, weak, *strong]),
+            ops.concatenate([labels, *[guess] * len(batch.unlabeled)]),
+            batch.draws,
         )
         labeled, sides = batch.labeled.shape[0], batch.draws.integers("rotation", (weak.shape[0],), 0, 3)
-        turned = rotation.turned(strong[0], sides)
-        features = student.features(images[:labeled], images[labeled:], strong[0], turned)
-        logits, logits_u, logits_1 = (student.logits(f) for f in features[:3])
+        features = student.features(images[:labeled], images[labeled:], strong[0])
+        logits, logits_u, logits_1 = map(student.logits, features)
+        features_r = student.features(rotation.turned(strong[0], sides), moves_averages=False)
         ramp = schedules.ramp(self.ramp, batch.progress, self.ramp_up)
         return {
             "supervised": losses.soft_cross_entropy(targets[:labeled], logits),
             "consistency": ramp * self.weight * losses.soft_cross_entropy(targets[labeled:], logits_u),
             "anchor": ramp * self.anchor_weight * losses.soft_cross_entropy(guess, logits_1),
-            "rotations": ramp * self.four_way_weight * losses.cross_entropy(sides, self.four_way(features[3])),
+            "rotations": self.four_way_weight * losses.cross_entropy(sides, self.four_way(features_r)),
         }
 
     def guess(self, probs, labels, step):
         """q, ``[U, C]``; then puts this batch into the windows in place of the oldest."""
-        aligned = probs * ops.mean(self.labels_seen, axis=0) / ops.mean(self.guesses_seen, axis=0)
+        seen, guessed = (1e-6 + ops.mean(window, axis=0) for window in (self.labels_seen, self.guesses_seen))
+        aligned = probs * seen / guessed
         guess = losses.sharpen(aligned / ops.sum(aligned, axis=-1, keepdims=True), self.temperature)
         place = ops.cast(ops.arange(WINDOW) == ops.cast(step % WINDOW, "int32"), "float32")[:, None]
         for window, rows in ((self.labels_seen, labels), (self.guesses_seen, probs)):

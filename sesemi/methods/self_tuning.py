@@ -11,7 +11,7 @@ from sesemi.methods.base import Method, Views
 
 
 class SelfTuning(Method):
-    """``L = CE(y, p(x)) + w [PGC(x, y) + PGC(u, argmax p(u))]`` (pseudo-group contrast, equations 4-6).
+    """``L = CE(y, p(x)) + w [PGC(x, y) + PGC(u, argmax p(u))]`` (pseudo-group contrast).
 
     A query, the projected and normalized features of one strong view, meets the key of another strong view by the
     running average of the weights, and the keys of the last K images of every class. With similarities divided by
@@ -45,6 +45,11 @@ class SelfTuning(Method):
         super().__init__(**kwargs)
         self.weight, self.temperature, self.queue, self.projection = weight, temperature, queue, projection
         self.ema_decay = ema_decay
+
+    def check_batches(self, *, labeled, unlabeled, joint_forward, regularize_labeled):
+        """Refuse labeled images among the unlabeled ones of a step: they would enter the queues twice."""
+        if regularize_labeled:
+            raise ValueError("--regularize-labeled: self_tuning contrasts the labeled images anyway; leave it out")
 
     def build(self, sizes):
         """Create the projection, its running average, and the queues."""

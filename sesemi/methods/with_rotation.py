@@ -29,9 +29,12 @@ class WithRotation(Method):
         self.terms = (*method.terms, "rotation")
         for name in _TAKEN_OVER:
             setattr(self, name, getattr(method, name))
-        own = len(method.views.unlabeled) if method.views_counted is None else method.views_counted
-        self.views_counted = own + len(rotation.TRANSFORMS)
         self.head = keras.layers.Dense(len(rotation.TRANSFORMS), name="rotation_head")
+
+    def images_per_step(self, *, labeled, unlabeled):
+        """The method's, and six views of each unlabeled image."""
+        own = self.method.images_per_step(labeled=labeled, unlabeled=unlabeled)
+        return own + len(rotation.TRANSFORMS) * unlabeled
 
     def check(self):
         """Refuse bad arguments of either."""
