@@ -230,6 +230,11 @@ def test_fixmatch_has_the_settings_of_its_paper():
     assert resolve(method="dst", dataset="cifar10")[1]["learning_rate"].startswith("default")
 
 
+def test_fixmatch_decays_more_on_cifar100():
+    """1e-3 in PyTorch's convention."""
+    assert resolve(method="fixmatch", dataset="cifar100")[0].l2 == 5e-4
+
+
 def test_svhn_caps_the_thresholds_of_freematch():
     assert resolve(method="freematch", dataset="svhn")[0].arguments == {"highest_threshold": 0.95}
     assert resolve(method="freematch", dataset="cifar10")[0].arguments == {}

@@ -192,12 +192,16 @@ def test_labels_of_unlabeled_images_are_never_read(case, small):
 
 
 @pytest.mark.parametrize("case", FEWER)
-def test_save_load_resume_is_exact_to_the_bit(case, small, tmp_path):
+def test_save_load_resume_is_exact_to_the_bit_and_a_step_is_traced_once(case, small, tmp_path):
     """Tables, teacher and heads included: all are weights of the model."""
     whole = build(small, case)
     small.fit(whole, stop=SEEN_TWICE)
-    first = build(small, case)
-    small.fit(first, stop=9)
+    first, traces = build(small, case), []
+    step = first.train_step
+    first.train_step = lambda data: (traces.append(1), step(data))[1]
+    small.fit(first, stop=4)
+    small.fit(first, start=4, stop=9)
+    assert len(traces) == 1
     first.save_weights(tmp_path / "half.weights.h5")
     second = build(small, case)
     second.load_weights(tmp_path / "half.weights.h5")
@@ -215,17 +219,6 @@ def test_bfloat16_is_finite_and_keeps_float32_weights(case, small):
     history.pop(monitor.ACCURACY, None)
     assert all(np.isfinite(value).all() for value in history.values())
     assert {str(v.dtype) for v in model.trainable_variables} == {"float32"}
-
-
-@pytest.mark.parametrize("name", METHOD_NAMES)
-def test_a_step_is_traced_once(name, small):
-    model = small.model(name)
-    traces = []
-    step = model.train_step
-    model.train_step = lambda data: (traces.append(1), step(data))[1]
-    small.fit(model, stop=4)
-    small.fit(model, start=4, stop=6)
-    assert len(traces) == 1
 
 
 def test_sesemi_is_the_published_loss_of_the_six_transforms_of_unflipped_images(small):

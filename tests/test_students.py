@@ -1,5 +1,6 @@
 """Several students in one fit: who teaches whom, what is forgotten, and what a resume knows."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -97,3 +98,14 @@ def test_a_resume_around_a_birth_is_exact(small, stop, tmp_path):
 def test_a_method_with_one_student_refuses_another(small):
     with pytest.raises(NotImplementedError, match="one student"):
         small.model("fixmatch").method.next_student(None)
+
+
+def test_what_cannot_be_born_is_refused_before_the_first_update(small):
+    model = noisy(small)
+    model.compile(keras.optimizers.SGD(0.1), steps_per_execution=2)
+    with pytest.raises(ValueError, match="steps_per_execution=1, got 2"):
+        small.fit(model, stop=2)
+    other = noisy(small)
+    del other.classifier.head.kernel_initializer
+    with pytest.raises(ValueError, match="no kernel_initializer, so there can be no new student"):
+        small.fit(other, stop=2)
