@@ -13,7 +13,7 @@ import models
 from sesemi import label_files, pipeline, preprocess, schedules, splits
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
-from sesemi.config import RunConfig
+from sesemi.config import Origins, RunConfig
 from sesemi.errors import InputError
 from sesemi.methods import METHODS, Method, WithRotation
 from sesemi.randaugment import RandAugment
@@ -90,6 +90,28 @@ def complete(config: RunConfig) -> RunConfig:
     except ValueError as error:
         raise InputError(str(error)) from error
     return config
+
+
+_STRONG_VIEW = (
+    "strong_operations",
+    "strong_level",
+    "strong_probability",
+    "cutout",
+    "cutout_side",
+    "strong_fill",
+)
+
+
+def without_effect(config: RunConfig, origins: Origins) -> list[str]:
+    """A line for every setting of strong views that the user gave to a method that has none.
+
+    They are not refused, so that runs of several methods can share their flags.
+    """
+    views = build_method(config).views
+    if "strong" in (views.labeled, *views.unlabeled, *views.also_labeled):
+        return []
+    given = [name for name in _STRONG_VIEW if origins.get(name) == "user"]
+    return [f"--{name.replace('_', '-')}: {config.method} has no strong view; it changes nothing" for name in given]
 
 
 def build_method(config: RunConfig) -> Method:

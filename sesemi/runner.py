@@ -33,6 +33,8 @@ def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
     """
     say = (lambda *_: None) if config.quiet else (lambda line: print(line, flush=True))
     _say_device(config, say)
+    for line in assembly.without_effect(assembly.complete(config), origins):
+        say(line)
     try:
         if action == "dry-run":
             inspection.dry_run(config, origins)

@@ -351,8 +351,8 @@ def test_a_noisy_student_stopped_before_its_first_update_is_born_again(tmp_path,
         rows = list(csv.DictReader(file))
     assert float(rows[0]["pseudo"]) == 0.0
     assert all(float(row["pseudo"]) > 0.0 for row in rows[1:])
-    # Each student goes through the whole schedule.
-    assert len({row["learning_rate"] for row in rows}) == 1
+    # Each student goes through the whole schedule; a row has the rate of the update after it.
+    assert [float(row["learning_rate"]) for row in rows] == [pytest.approx(0.05)] * 2 + [0.0]
 
 
 def test_the_best_epoch_and_promotions_are_those_of_the_teacher(tmp_path, monkeypatch):
@@ -555,6 +555,17 @@ def test_preview_writes_a_picture_and_stops(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a" / "preview.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".lock", "preview.png"]
+
+
+@pytest.mark.parametrize(("method", "said"), [("pi_model", True), ("fixmatch", False)])
+def test_strong_views_that_a_method_has_not_are_said_in_one_line(tmp_path, capsys, method, said):
+    from sesemi import cli
+
+    flags = ["--method", method, "--cutout", "0.2", "--strong-operations", "0", "--preview"]
+    assert cli.main([*SHORT, *flags, "--output", str(tmp_path), "--name", "a"]) == 0
+    out = capsys.readouterr().out
+    for flag in ("--cutout", "--strong-operations"):
+        assert (f"{flag}: {method} has no strong view; it changes nothing\n" in out) == said
 
 
 def test_quiet_prints_the_result_only_also_in_bfloat16_under_xla(tmp_path):
