@@ -138,7 +138,7 @@ def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str
 
 
 def _pseudo_labels(log, class_names) -> dict[str, Any]:
-    """Of the last epoch, as parts of all that were shown, by class; and the warning, if there was one."""
+    """Of the last epoch: how many were accepted and right, and counts by class; and the warning, if there was one."""
     last = log.rows[-1]
     known = sum(last["known"])
     found = {

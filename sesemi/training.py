@@ -147,7 +147,7 @@ class SemiSupervisedModel(keras.Model):
         probs = self(images, training=False)
         self.loss_tracker.update_state(losses.cross_entropy(labels, ops.log(ops.maximum(probs, 1e-30))))
         compiled = self.compute_metrics(images, labels, probs)
-        hidden = {*self.trackers, "mask_ratio", "pseudo_label_accuracy"}
+        hidden = {*self.trackers, *(() if self.monitor is None else self.monitor.result())}
         return {k: v for k, v in compiled.items() if k not in hidden}
 
     @property

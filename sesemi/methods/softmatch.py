@@ -13,7 +13,7 @@ from sesemi.methods.base import Method, Views
 class SoftMatch(Method):
     """``w 1/N sum_i a_i CE(argmax p(A(u_i)), p(S(u_i)))``, ``a = exp(-min(max q - m, 0)^2 / (2 v / n^2))``.
 
-    q is p(A(u)) aligned with the uniform distribution (uniform alignment), ``q ~ p / E[p]``, and serves the weight
+    q is p(A(u)) made uniform on average (uniform alignment), ``q ~ p / E[p]``, and serves the weight
     only: the label is that of p. m and v are running averages of the mean and the (unbiased) variance of ``max q``
     over the batch; they start at 1/C and 1, E[p] starts uniform, and all three move before they are used.
 
