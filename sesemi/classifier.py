@@ -15,16 +15,17 @@ class Classifier(keras.Model):
         preprocess: a frozen model from raw pixels to what the trunk sees; default: GCN
             (`sesemi.preprocess.build`).
         dropout: rate before the last layer, in [0, 1).
+        synchronized: whether the replicas of a strategy normalize their images together (BatchNorm).
 
     The trunk is copied with layers that train faster (`sesemi.training_layers`), weights included.
     """
 
-    def __init__(self, trunk, num_classes: int, *, preprocess=None, dropout: float = 0.2, **kwargs):
+    def __init__(self, trunk, num_classes: int, *, preprocess=None, dropout: float = 0.2, synchronized=False, **kwargs):
         super().__init__(**kwargs)
-        self.num_classes, self.dropout_rate = num_classes, dropout
+        self.num_classes, self.dropout_rate, self.synchronized = num_classes, dropout, synchronized
         self.image_shape = trunk.input_shape[1:]
         self.preprocess = preprocess or preprocessing.build(self.image_shape)
-        self.trunk = training_layers.for_training(trunk)
+        self.trunk = training_layers.for_training(trunk, synchronized=synchronized)
         self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
         self.dropout = training_layers.StepDropout(dropout, name="head_dropout")
         self.head = keras.layers.Dense(num_classes, name="head")
@@ -32,9 +33,8 @@ class Classifier(keras.Model):
 
     def frozen_copy(self, name: str) -> "Classifier":
         """A second classifier with the same weights, which no optimizer sees; preprocessing is shared."""
-        copy = Classifier(
-            self.trunk, self.num_classes, preprocess=self.preprocess, dropout=self.dropout_rate, name=name
-        )
+        how = {"preprocess": self.preprocess, "dropout": self.dropout_rate, "synchronized": self.synchronized}
+        copy = Classifier(self.trunk, self.num_classes, **how, name=name)
         copy.head.set_weights(self.head.get_weights())
         copy.trainable = False
         return copy

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from sesemi import replicas
+
 
 def read(table, index):
     """Rows ``[U, ...]`` of a table ``[N, ...]`` at `index` ``[U]``."""
@@ -9,7 +11,7 @@ def read(table, index):
 
 
 def write(table, index, rows, mask=None) -> None:
-    """Replace the rows at `index`; of an image that occurs twice, the later row stays.
+    """Replace the rows at `index`, those of all replicas; of an image that occurs twice, the later row stays.
 
     Args:
         table: a variable ``[N, ...]``.
@@ -17,6 +19,11 @@ def write(table, index, rows, mask=None) -> None:
         rows: ``[U, ...]``; no gradient flows through them.
         mask: ``[U]`` bool, which of them to write; default: all.
     """
+    put(table, *map(replicas.gather, (index, rows)), mask=None if mask is None else replicas.gather(mask))
+
+
+def put(table, index, rows, mask=None) -> None:
+    """`write` of rows that every replica has; arguments as there."""
     # Scattering says nothing about the order of duplicates: all of them are given the row of the last one.
     positions = ops.arange(index.shape[0])
     same = index[:, None] == index[None, :]
@@ -35,7 +42,7 @@ def move(average, value, decay: float):
 
     Args:
         average: a variable of any shape.
-        value: of this batch, of the same shape.
+        value: of this step, of the same shape, and equal on all replicas (`sesemi.replicas`).
         decay: in [0, 1].
 
     Returns:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from sesemi import replicas
 from sesemi.rng import Draws
 
 _ROUNDS = 8
@@ -37,11 +38,27 @@ class DevicePixels:
                 f"uint8 images [N, H, W, C] and N labels are needed, got {images.dtype} {images.shape} "
                 f"and labels of shape {labels.shape}"
             )
-        self.images = tf.constant(images)
+        # A copy on each device of the strategy that this is made under.
+        self._images = self._on_devices(images)
         # A variable, because promotion gives labels to images on the way; of 64 bits, because TensorFlow keeps 32-bit
         # integer variables off the GPU.
         self.labels = tf.Variable(labels, dtype=tf.int64, trainable=False)
-        self.truth = None if truth is None else tf.constant(truth, tf.int64)
+        self._truth = None if truth is None else self._on_devices(truth.astype(np.int64))
+
+    @staticmethod
+    def _on_devices(values: np.ndarray) -> list[tf.Tensor]:
+        if replicas.count() == 1:
+            return [tf.constant(values)]
+        found = []
+        for device in replicas.devices():
+            with tf.device(device):
+                found.append(tf.constant(values))
+        return found
+
+    @property
+    def images(self) -> tf.Tensor:
+        """``[N, H, W, C]`` uint8, on the first device."""
+        return self._images[0]
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -54,7 +71,9 @@ class DevicePixels:
             labels: ``[K]``.
         """
         if len(index):
-            self.labels.scatter_nd_update(np.reshape(index, (-1, 1)), np.asarray(labels, np.int64))
+            everyone = self.labels.numpy()
+            everyone[index] = labels
+            self.labels.assign(everyone)
 
     def host_images(self) -> np.ndarray:
         """The images as a read-only array, without a second copy where the device is the CPU."""
@@ -63,10 +82,10 @@ class DevicePixels:
 
     def truth_of(self, index: tf.Tensor) -> tf.Tensor:
         """``[U]`` int32, the true classes of unlabeled images, for diagnosis only; -1 where unknown or labeled."""
-        if self.truth is None:
+        if self._truth is None:
             return tf.fill(tf.shape(index), -1)
         unlabeled = tf.gather(self.labels, index) < 0
-        return tf.where(unlabeled, tf.cast(tf.gather(self.truth, index), tf.int32), -1)
+        return tf.where(unlabeled, tf.cast(tf.gather(replicas.own(self._truth), index), tf.int32), -1)
 
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Gather a batch.
@@ -78,13 +97,14 @@ class DevicePixels:
             ``step``, ``labeled`` and ``unlabeled`` images (uint8), ``labels`` ``[B]``, and the indices as
             ``labeled_index`` and ``unlabeled_index``.
         """
+        images = replicas.own(self._images)
         return {
             "step": batch["step"],
             "labeled_index": batch["labeled"],
             "unlabeled_index": batch["unlabeled"],
-            "labeled": tf.gather(self.images, batch["labeled"]),
+            "labeled": tf.gather(images, batch["labeled"]),
             "labels": tf.cast(tf.gather(self.labels, batch["labeled"]), tf.int32),
-            "unlabeled": tf.gather(self.images, batch["unlabeled"]),
+            "unlabeled": tf.gather(images, batch["unlabeled"]),
         }
 
 
@@ -104,34 +124,57 @@ def index_batches(
     seed: int,
     start: int = 0,
     stop: int,
-) -> tf.data.Dataset:
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """The batches of the steps `start` to `stop` - 1; those of a step are the same whatever `start` is.
+
+    Under a strategy with several replicas, each has its part of the batches, in the order of the replicas.
 
     Args:
         labeled: pool of indices of labeled images.
         unlabeled: pool of indices of unlabeled images.
-        labeled_batch_size: labeled images a step.
-        batch_size: unlabeled images a step.
+        labeled_batch_size: labeled images a step, over all replicas.
+        batch_size: unlabeled images a step, over all replicas.
         seed: of the order.
         start: the first step.
         stop: the step after the last.
 
     Returns:
         Elements ``{"step": int64 scalar, "labeled": [B] int32, "unlabeled": [U] int32}``.
+
+    Raises:
+        ValueError: a batch size is no multiple of the number of replicas.
     """
+    shares = replicas.count()
+    if labeled_batch_size % shares or batch_size % shares:
+        raise ValueError(
+            f"{labeled_batch_size} labeled and {batch_size} unlabeled images are to go on {shares} devices"
+        )
     streams = {
         "labeled": (tf.constant(labeled, tf.int32), labeled_batch_size),
         "unlabeled": (tf.constant(unlabeled, tf.int32), batch_size),
     }
 
-    def batch_of(step):
-        batch = {"step": step}
+    def part_of(step, replica):
+        part = {"step": step}
         for name, (pool, size) in streams.items():
-            batch[name] = _shuffled(pool, step * size + tf.range(size, dtype=tf.int64), seed, name)
-        return batch
+            own = size // shares
+            part[name] = _shuffled(pool, step * size + replica * own + tf.range(own, dtype=tf.int64), seed, name)
+        return part
 
-    steps = tf.data.Dataset.range(start, stop)
-    return steps.map(batch_of, num_parallel_calls=1, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    def parts(first: int, own: int) -> tf.data.Dataset:
+        """The parts of the replicas from `first` on, in turn: one for each in every step."""
+        turns = tf.data.Dataset.range(start * own, stop * own)
+        found = turns.map(lambda i: part_of(i // own, first + i % own), num_parallel_calls=1, deterministic=True)
+        return found.prefetch(tf.data.AUTOTUNE)
+
+    if shares == 1:
+        return parts(0, 1)
+
+    def parts_of_worker(context):
+        own = shares // context.num_input_pipelines
+        return parts(own * context.input_pipeline_id, own)
+
+    return tf.distribute.get_strategy().distribute_datasets_from_function(parts_of_worker)
 
 
 def _shuffled(pool: tf.Tensor, positions: tf.Tensor, seed: int, name: str) -> tf.Tensor:

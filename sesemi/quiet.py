@@ -7,8 +7,11 @@ import tempfile
 from collections.abc import Iterator
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(cpus: int = 1) -> None:
     """Import TensorFlow and start its devices.
+
+    Args:
+        cpus: as how many devices the CPU appears.
 
     TF_CPP_MIN_LOG_LEVEL does not reach what TensorFlow 2.21 writes before its logging is set up, so the process'
     stderr goes to a file meanwhile; if the import fails, what it wrote is shown.
@@ -18,6 +21,9 @@ def load_tensorflow() -> None:
 
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
+        if cpus > 1:
+            (cpu,) = tf.config.list_physical_devices("CPU")
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
         tf.config.list_logical_devices()
         tf.zeros(()) + 0.0
 

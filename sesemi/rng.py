@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+# Of TensorFlow's stateless random numbers (`stateless_random_ops._philox_scramble_seed`).
+_SCRAMBLING_KEY = np.array([0x02461E293EC8F720], np.uint64)
 Shape = Sequence[int] | tf.Tensor
 _dropout_draws: contextvars.ContextVar["Draws | None"] = contextvars.ContextVar("dropout_draws", default=None)
 
@@ -25,17 +27,19 @@ class Draws:
     Args:
         seed: the run's seed, in ``0 … 2**31 - 1``.
         step: updates so far, a Python int or a scalar int64 tensor, below ``2**47``.
-        replica: number of the device in a strategy, below ``2**16``; a Python int or a scalar tensor.
+        replica: number of the device, from 0. Of a draw with a row an image, replica r has block r of the numbers that
+            one device alone would draw for the images of all, so that the number of devices changes no view.
     """
 
-    def __init__(self, seed: int, step: int | tf.Tensor, replica: int | tf.Tensor = 0, _path: str = ""):
+    def __init__(self, seed: int, step: int | tf.Tensor, replica: int = 0, _path: str = ""):
         self._seed, self._path, self._calls = seed, _path, collections.Counter()
-        self._position = tf.cast(step, tf.int64) * 2**16 + tf.cast(replica, tf.int64)
+        self._position, self._replica = tf.cast(step, tf.int64) * 2**16, replica
 
     def at(self, name: str) -> "Draws":
         """The draws below `name`, as a folder is below another."""
         child = object.__new__(Draws)
         child._seed, child._position, child._path = self._seed, self._position, f"{self._path}/{name}"
+        child._replica = self._replica
         child._calls = collections.Counter()
         return child
 
@@ -47,7 +51,10 @@ class Draws:
     def _bits(self, name: str, shape: Shape) -> tf.Tensor:
         salt = zlib.crc32(f"{self._path}/{name}".encode())
         key = tf.stack([tf.constant(self._seed * 2**32 + salt, tf.int64), self._position])
-        return tf.random.stateless_uniform(shape, seed=key, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+        if not self._replica:
+            return tf.random.stateless_uniform(shape, seed=key, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+        size = tf.reduce_prod(tf.cast(shape, tf.int64))
+        return tf.reshape(_philox(key, self._replica * size, size), shape)
 
     def uniform(self, name: str, shape: Shape) -> tf.Tensor:
         """Float32 in [0, 1), multiples of 2**-24."""
@@ -78,6 +85,23 @@ class Draws:
         left = tf.cast(tf.floor(place), tf.int32)
         low, high = tf.gather(quantiles, left), tf.gather(quantiles, left + 1)
         return low + (high - low) * (place - tf.cast(left, tf.float32))
+
+
+def _philox(seed: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """The numbers `start` to ``start + size - 1`` of those that `tf.random.stateless_uniform` gives for a seed."""
+    # As TensorFlow does it: the seed is a counter, the first four numbers behind it are the key and the counter's high
+    # half; the low half counts numbers in fours from 0.
+    mixed = _philox_words(tf.constant(_SCRAMBLING_KEY), tf.cast(seed, tf.uint64), 4)
+    key, high = tf.split(tf.bitcast(tf.reshape(mixed, [2, 2]), tf.uint64), 2)
+    counter = tf.concat([tf.cast(start[None] // 4, tf.uint64), high], axis=0)
+    words = _philox_words(key, counter, (start % 4 + size + 3) // 4 * 4)
+    return tf.slice(words, [start % 4], [size])
+
+
+def _philox_words(key, counter, size):
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=tf.reshape(size, [1]), key=key, counter=counter, alg=1, dtype=tf.uint32
+    )
 
 
 def _beta_quantiles(alpha: float):

@@ -4,7 +4,7 @@ import random
 
 import keras
 
-from sesemi import evaluate, losses, schedules
+from sesemi import evaluate, losses, schedules, training_layers
 
 
 class NewStudents(keras.callbacks.Callback):
@@ -25,7 +25,8 @@ class NewStudents(keras.callbacks.Callback):
             )
         _initializers(self.model)
         # From here on counted on the host: reading a device's counter every step would wait for the step.
-        self._step, self._number = int(self.model.optimizer.iterations), int(self.model.student_number)
+        step, number = self.model.optimizer.iterations, self.model.student_number
+        self._step, self._number = int(step.numpy()), int(number.numpy())
         network = self.model.classifier
         self._classify = evaluate.compiled(lambda images: losses.softmax(network(network.preprocess(images))))
 
@@ -67,7 +68,7 @@ def _initializers(model: keras.Model) -> list[tuple[keras.Variable, keras.Initia
     trained, found = {id(variable) for variable in model.trainable_variables}, []
     for layer in model._flatten_layers(include_self=False):
         for variable in layer._trainable_variables + layer._non_trainable_variables:
-            if id(variable) in trained or (layer.trainable and variable.name in ("moving_mean", "moving_variance")):
+            if id(variable) in trained or (layer.trainable and variable.name in training_layers.MOVING_AVERAGES):
                 initializer = getattr(layer, f"{variable.name}_initializer", None)
                 if initializer is None:
                     raise ValueError(f"{layer.name}: no {variable.name}_initializer, so there can be no new student")

@@ -6,9 +6,7 @@ A. Tarvainen and H. Valpola, "Mean teachers are better role models", NeurIPS 201
 import keras
 import tensorflow as tf
 
-from sesemi import schedules
-
-_MOVING = ("moving_mean", "moving_variance")
+from sesemi import schedules, training_layers
 
 
 class EMATeacher(keras.callbacks.Callback):
@@ -61,7 +59,7 @@ class EMATeacher(keras.callbacks.Callback):
     def _move(self, pairs, step):
         decay = schedules.ema_decay(step, self.decay, warm_up=self.warm_up)
         for mean, value in pairs:
-            if self.statistics == "copy" and value.name in _MOVING:
+            if self.statistics == "copy" and value.name in training_layers.MOVING_AVERAGES:
                 mean.assign(value)
             else:
                 mean.assign(decay * mean + (1.0 - decay) * value)

@@ -1,10 +1,13 @@
 """`SemiSupervisedModel`: the custom ``train_step``, with the one GradientTape of training."""
 
+import itertools
+import math
+
 import keras
 import tensorflow as tf
 from keras import ops
 
-from sesemi import losses, rng
+from sesemi import losses, replicas, rng
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
 from sesemi.methods.base import Batch, Method, Sizes
@@ -12,6 +15,7 @@ from sesemi.monitor import PseudoLabelMonitor
 from sesemi.network import Network
 from sesemi.students import NewStudents
 from sesemi.teacher import EMATeacher
+from sesemi.training_layers import MOVING_AVERAGES
 
 
 class SemiSupervisedModel(keras.Model):
@@ -87,6 +91,10 @@ class SemiSupervisedModel(keras.Model):
         others = [m for m in super().metrics if m.name != "loss" and getattr(m, "built", True)]
         return [self.loss_tracker, *others]
 
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        # All is built already; under a strategy Keras would trace the step once more to make sure.
+        pass
+
     def call(self, images, training: bool = False):
         """Class probabilities ``[B, C]`` float32 of raw images ``[B, H, W, C]`` in 0 … 255, by the student."""
         return losses.softmax(self.classifier(self.classifier.preprocess(images), training=training))
@@ -118,27 +126,47 @@ class SemiSupervisedModel(keras.Model):
     def train_step(self, data):
         """Gather, views, losses, update; see `sesemi.methods` for what is minimized."""
         batch = self.pixels(data) if self.pixels is not None else data
-        draws = rng.Draws(self.seed, batch["step"])
+        draws = rng.Draws(self.seed, batch["step"], replicas.number())
         views = self.views(batch, draws)
         with tf.GradientTape() as tape, rng.dropout_from(draws.at("dropout")):
             terms = self.method.loss_terms(views, *self.networks(draws))
             terms["l2"] = self.l2 * losses.sum_of_squares(self.kernels)
             loss = sum(terms.values())
-            scaled = self.optimizer.scale_loss(loss)
+            # Keras adds up the gradients of the replicas.
+            scaled = self.optimizer.scale_loss(loss / replicas.count())
         gradients = tape.gradient(scaled, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        self.loss_tracker.update_state(loss)
-        for name, value in terms.items():
-            self.trackers[name].update_state(value)
-        shown = {"loss": self.loss_tracker.result(), **{name: self.trackers[name].result() for name in terms}}
-        return shown if self.monitor is None else shown | self.monitored(views)
+        self.agree_on_averages()
+        shown = self.tracked({"loss": loss, **terms})
+        if self.monitor is not None:
+            shown |= self.monitored(views)
+        # Keras reduces the logs of several workers over their first axis (keras issue 20585).
+        return {name: value[None] for name, value in shown.items()} if replicas.several_workers() else shown
+
+    def agree_on_averages(self) -> None:
+        """BatchNorm's moving averages, which have moved by the batch of this replica, become the mean of all."""
+        if replicas.count() == 1:
+            return
+        averages = [v for v in self.classifier.non_trainable_variables if v.name in MOVING_AVERAGES]
+        together = replicas.mean(ops.concatenate([ops.reshape(v, (-1,)) for v in averages]))
+        ends = list(itertools.accumulate(math.prod(v.shape) for v in averages))
+        for variable, value in zip(averages, ops.split(together, ends[:-1]), strict=True):
+            variable.assign(ops.reshape(value, variable.shape))
+
+    def tracked(self, terms: dict) -> dict:
+        """Running means over the epoch of the losses of all replicas."""
+        means = replicas.mean(ops.stack(list(terms.values())))
+        trackers = {"loss": self.loss_tracker, **self.trackers}
+        for name, value in zip(terms, ops.unstack(means), strict=True):
+            trackers[name].update_state(value)
+        return {name: trackers[name].result() for name in terms}
 
     def monitored(self, views: Batch) -> dict:
         """How the pseudo-labels of the epoch fare, after this batch; see `sesemi.monitor`."""
         report = views.report
         known = self.pixels is not None and views.index is not None
         truth = self.pixels.truth_of(views.index) if known else ops.full(report.labels.shape, -1, dtype="int32")
-        self.monitor.update_state(report.labels, report.mask, truth, report.given)
+        self.monitor.update_state(*map(replicas.gather, (report.labels, report.mask, truth, report.given)))
         return self.monitor.result()
 
     def test_step(self, data):

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from sesemi import rng
+from sesemi import replicas, rng
 
+# The names of BatchNorm's variables that no gradient moves.
+MOVING_AVERAGES = ("moving_mean", "moving_variance")
 _averages_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("averages_kept", default=False)
 
 
@@ -32,13 +34,26 @@ def averages_kept() -> Iterator[None]:
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` of ``[B, H, W, C]`` by one fused kernel in training; same variables."""
+    """`keras.layers.BatchNormalization` of ``[B, H, W, C]`` by one fused kernel in training; same variables.
+
+    Of several replicas each normalizes its own images, or, if ``synchronized``, by the statistics of all. The moving
+    averages move by those of its own images; `sesemi.training.SemiSupervisedModel` then averages them.
+    """
 
     def call(self, inputs, training=None, mask=None):
         """As the stock layer; in inference it is the stock layer."""
         kept = _averages_kept.get()
         if not training or not (self.trainable or kept) or len(inputs.shape) != 4 or mask is not None:
             return super().call(inputs, training=training, mask=mask)
+        together = self.synchronized and replicas.count() > 1
+        outputs, mean, variance = self._by_all_replicas(inputs) if together else self._by_own_images(inputs)
+        if kept:
+            return outputs
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
+        return outputs
+
+    def _by_own_images(self, inputs):
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=self.gamma,
@@ -48,14 +63,16 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        if kept:
-            return outputs
         # The kernel returns the unbiased variance; Keras averages the biased one.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        variance *= (count - 1.0) / count
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
-        return outputs
+        return outputs, mean, variance * (count - 1.0) / count
+
+    def _by_all_replicas(self, inputs):
+        images = tf.cast(inputs, tf.float32)
+        mean, squares = replicas.mean([tf.reduce_mean(x, axis=(0, 1, 2)) for x in (images, tf.square(images))])
+        variance = tf.maximum(squares - tf.square(mean), 0.0)
+        scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma
+        return tf.cast((images - mean) * scale + self.beta, inputs.dtype), mean, variance
 
 
 class StepDropout(keras.layers.Dropout):
@@ -114,9 +131,14 @@ _TRAINED = {
 _STOCK = {trained: stock for stock, trained in _TRAINED.items()}
 
 
-def for_training(model: keras.Model) -> keras.Model:
-    """A copy of a functional model, with the same weights, that trains with the layers of this file."""
-    copy = _swap(model, _TRAINED, dtype=None)
+def for_training(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
+    """A copy of a functional model, with the same weights, that trains with the layers of this file.
+
+    Args:
+        model: of stock layers.
+        synchronized: whether the replicas of a strategy normalize their images together.
+    """
+    copy = _swap(model, _TRAINED, dtype=None, synchronized=synchronized)
     for number, layer in enumerate(layer for layer in copy.layers if isinstance(layer, StepDropout | ShakeShake)):
         layer.salt = f"trunk/{number}"
     return copy
@@ -124,14 +146,16 @@ def for_training(model: keras.Model) -> keras.Model:
 
 def for_export(model: keras.Model) -> keras.Model:
     """The inverse of `for_training`: stock layers in float32, with the same weights."""
-    return _swap(model, _STOCK, dtype="float32")
+    return _swap(model, _STOCK, dtype="float32", synchronized=False)
 
 
-def _swap(model: keras.Model, classes: dict[type, type], dtype: str | None) -> keras.Model:
+def _swap(model: keras.Model, classes: dict[type, type], dtype: str | None, synchronized: bool) -> keras.Model:
     def clone(layer):
         config = layer.get_config()
         if dtype is not None:
             config["dtype"] = dtype
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = synchronized
         return classes.get(type(layer), type(layer)).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=clone)

@@ -12,13 +12,14 @@ from sesemi import cli, quiet  # noqa: E402
 
 cli.select_device("cpu")
 cli.prepare_tensorflow()
-quiet.load_tensorflow()
+quiet.load_tensorflow(cpus=2)
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
-from sesemi import augment, pipeline, randaugment, training  # noqa: E402
+from sesemi import augment, pipeline, randaugment, replicas, training  # noqa: E402
 from sesemi.classifier import Classifier  # noqa: E402
 from sesemi.methods import METHODS, WithRotation  # noqa: E402
 
@@ -80,26 +81,30 @@ class Small:
         regularize_labeled=False,
         self_supervision=None,
         total_steps=20,
+        strategy=None,
+        synchronized=False,
         **arguments,
     ):
         keras.utils.set_random_seed(3)
-        trunk = tiny_trunk(trunk_dropout)
-        classifier = Classifier(trunk, 3, dropout=0.3, preprocess=preprocess)
-        visible = pipeline.visible_labels(self.labels, self.labeled) if labels is None else labels
-        made = METHODS[method](**arguments)
-        model = training.SemiSupervisedModel(
-            classifier,
-            made if self_supervision is None else WithRotation(made, self_supervision),
-            pixels=pipeline.DevicePixels(self.images, visible),
-            augmentation=augment.Augmentation(shift=1, flip=True, noise=0.15, strong=CUTOUT_ONLY),
-            seed=5,
-            joint_forward=joint_forward,
-            regularize_labeled=regularize_labeled,
-            total_steps=total_steps,
-        )
-        optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
-        model.compile(optimizer, jit_compile=jit, run_eagerly=run_eagerly)
-        optimizer.build(model.trainable_variables)
+        with replicas.scope(strategy or tf.distribute.get_strategy()):
+            trunk = tiny_trunk(trunk_dropout)
+            classifier = Classifier(trunk, 3, dropout=0.3, preprocess=preprocess, synchronized=synchronized)
+            visible = pipeline.visible_labels(self.labels, self.labeled) if labels is None else labels
+            made = METHODS[method](**arguments)
+            model = training.SemiSupervisedModel(
+                classifier,
+                made if self_supervision is None else WithRotation(made, self_supervision),
+                pixels=pipeline.DevicePixels(self.images, visible),
+                augmentation=augment.Augmentation(shift=1, flip=True, noise=0.15, strong=CUTOUT_ONLY),
+                seed=5,
+                joint_forward=joint_forward,
+                regularize_labeled=regularize_labeled,
+                total_steps=total_steps,
+            )
+        with model.distribute_strategy.scope():
+            optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
+            model.compile(optimizer, jit_compile=jit, run_eagerly=run_eagerly)
+            optimizer.build(model.trainable_variables)
         return model
 
     def batches(self, start=0, stop=3, pool=None):

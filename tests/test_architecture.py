@@ -28,8 +28,8 @@ FLOORS = [
     {f"sesemi.methods.{place.split(':')[0]}" for place in presets.METHODS.values()} - {"sesemi.methods.asl"},
     {"sesemi.network"},
     {"sesemi.methods.base", "sesemi.classifier", "sesemi.evaluate", "sesemi.checkpoint", "sesemi.splits"},
-    {"sesemi.augment"},
-    {"sesemi.randaugment", "sesemi.training_layers", "sesemi.report", "sesemi.teacher", "sesemi.label_files"},
+    {"sesemi.augment", "sesemi.teacher"},
+    {"sesemi.randaugment", "sesemi.training_layers", "sesemi.report", "sesemi.label_files"},
     {"sesemi.pipeline"},
     {
         "sesemi.rng",
@@ -44,6 +44,7 @@ FLOORS = [
         "sesemi.promotion",
         "sesemi.monitor",
     },
+    {"sesemi.replicas"},
     {"sesemi.config"},
     {"sesemi.checks"},
     {"sesemi.presets", "sesemi.errors"},
@@ -53,7 +54,7 @@ FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 MAY_IMPORT_DATA_AND_NETWORKS = {"sesemi.assembly"}
 MAY_IMPORT_TENSORFLOW = {
     "sesemi.rng", "sesemi.pipeline", "sesemi.training_layers", "sesemi.training", "sesemi.evaluate", "sesemi.quiet",
-    "sesemi.assembly", "sesemi.runner", "sesemi.teacher", "sesemi.autodiff",
+    "sesemi.assembly", "sesemi.runner", "sesemi.teacher", "sesemi.autodiff", "sesemi.replicas",
 }  # fmt: skip
 STANDARD_LIBRARY_ONLY = {"sesemi", "sesemi.cli", "sesemi.config", "sesemi.checks", "sesemi.presets", "sesemi.errors"}
 

@@ -22,6 +22,19 @@ def test_eager_graph_and_xla_agree(kind):
         np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("shape", [(1,), (6,), (4, 5), (8, 32, 32, 3), ()])
+def test_replicas_share_the_numbers_of_one_device_out(shape, jit):
+    replicas = 3
+    rows = (shape[0] * replicas, *shape[1:]) if shape else (replicas,)
+    alone = Draws(5, 11).at("here").uniform("x", rows)
+    parts = []
+    for replica in range(replicas):
+        draws = tf.function(lambda step, r=replica: Draws(5, step, r).at("here").uniform("x", shape), jit_compile=jit)
+        parts.append(np.atleast_1d(draws(tf.constant(11, tf.int64))))
+    np.testing.assert_array_equal(np.concatenate(parts), alone)
+
+
 def test_names_steps_seeds_and_replicas_are_independent():
     points = [
         Draws(0, 0),

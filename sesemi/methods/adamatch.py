@@ -6,7 +6,7 @@ arXiv:2106.04732, §3.
 
 from keras import ops
 
-from sesemi import losses, memory, schedules
+from sesemi import losses, memory, replicas, schedules
 from sesemi.methods.base import Method, Views
 
 
@@ -82,7 +82,7 @@ class AdaMatch(Method):
         aligned = self.aligned(ops.stop_gradient(losses.softmax(logits_w)), probs_l)
         pseudo_labels = ops.argmax(aligned, axis=-1)
         targets = ops.one_hot(pseudo_labels, aligned.shape[-1]) if self.hard else aligned
-        mask = ops.max(aligned, axis=-1) >= self.threshold * ops.mean(ops.max(probs_l, axis=-1))
+        mask = ops.max(aligned, axis=-1) >= self.threshold * replicas.mean(ops.mean(ops.max(probs_l, axis=-1)))
         batch.report.pseudo_labels(pseudo_labels, mask)
         weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
         return {
@@ -92,8 +92,8 @@ class AdaMatch(Method):
 
     def aligned(self, probs, probs_l):
         """Probabilities ``[U, C]`` whose mean is drawn to that of the labeled images."""
-        expected_l = memory.move(self.expected_labeled, ops.mean(probs_l, axis=0), self.momentum)
-        expected = memory.move(self.expected, ops.mean(probs, axis=0), self.momentum)
+        expected_l = memory.move(self.expected_labeled, replicas.mean(ops.mean(probs_l, axis=0)), self.momentum)
+        expected = memory.move(self.expected, replicas.mean(ops.mean(probs, axis=0)), self.momentum)
         scaled = probs * (1e-6 + expected_l) / (1e-6 + expected)
         return scaled / ops.sum(scaled, axis=-1, keepdims=True)
 

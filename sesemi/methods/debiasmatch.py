@@ -5,7 +5,7 @@ X. Wang et al., "Debiased Learning from Naturally Imbalanced Pseudo-Labels", CVP
 
 from keras import ops
 
-from sesemi import losses, memory
+from sesemi import losses, memory, replicas
 from sesemi.methods.base import Method, Views
 
 
@@ -49,7 +49,8 @@ class DebiasMatch(Method):
         weak, strong = batch.unlabeled
         logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
         logits_w = ops.stop_gradient(ops.cast(logits_w, "float32"))
-        mean = memory.move(self.mean_probs, ops.mean(losses.softmax(logits_w), axis=0), self.momentum)
+        said = replicas.mean(ops.mean(losses.softmax(logits_w), axis=0))
+        mean = memory.move(self.mean_probs, said, self.momentum)
         bias = self.debias * ops.log(ops.maximum(mean, 1e-12))
         probs = losses.softmax(logits_w - bias)
         pseudo_labels, mask = ops.argmax(probs, axis=-1), ops.max(probs, axis=-1) >= self.threshold

@@ -6,7 +6,7 @@ Algorithm 1.
 
 from keras import ops
 
-from sesemi import losses, memory
+from sesemi import losses, memory, replicas
 from sesemi.methods.base import Method, Views
 
 
@@ -62,7 +62,7 @@ class FreeMatch(Method):
         logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
         probs = ops.stop_gradient(losses.softmax(logits_w))
         pseudo_labels, confidence = ops.argmax(probs, axis=-1), ops.max(probs, axis=-1)
-        thresholds, mean_probs, histogram = self.follow(probs)
+        thresholds, mean_probs, histogram = self.follow(replicas.gather(probs))
         mask = confidence >= ops.take(thresholds, pseudo_labels)
         batch.report.pseudo_labels(pseudo_labels, mask)
         return {
@@ -72,7 +72,7 @@ class FreeMatch(Method):
         }
 
     def follow(self, probs):
-        """Move t, e and h; the thresholds ``[C]``, e and h after that."""
+        """Move t, e and h by what is said of the images of all replicas; the thresholds ``[C]``, e and h after that."""
         confidence = ops.max(probs, axis=-1)
         level = ops.mean(confidence) if self.level_by == "mean" else ops.quantile(confidence, 0.8)
         level = ops.minimum(memory.move(self.level, level, self.momentum), self.highest_threshold)
@@ -92,9 +92,10 @@ def fairness(probs, mask, mean_probs, histogram):
         histogram: h, ``[C]``.
     """
     mask = ops.cast(mask, "float32")[:, None]
-    count = ops.sum(mask)
-    mean = ops.sum(mask * probs, axis=0) / ops.maximum(count, 1.0)
-    own = ops.sum(mask * _classes_of(probs), axis=0) / ops.maximum(count, 1.0)
+    # Not a mean over images: it takes the sums over all replicas.
+    count = replicas.total(ops.sum(mask))
+    mean = replicas.total(ops.sum(mask * probs, axis=0)) / ops.maximum(count, 1.0)
+    own = replicas.total(ops.sum(mask * _classes_of(probs), axis=0)) / ops.maximum(count, 1.0)
     a, b = _normalized(mean_probs * _inverse(histogram)), _normalized(mean * _inverse(own))
     return ops.where(count > 0, ops.sum(a * ops.log(b + 1e-12)), 0.0)
 

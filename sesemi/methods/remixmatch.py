@@ -7,7 +7,7 @@ ICLR 2020, arXiv:1911.09785, Algorithm 1.
 import keras
 from keras import ops
 
-from sesemi import losses, rotation, schedules
+from sesemi import losses, replicas, rotation, schedules
 from sesemi.methods.base import Method, Views
 from sesemi.mixing import mix
 
@@ -109,7 +109,7 @@ class ReMixMatch(Method):
         guess = losses.sharpen(aligned / ops.sum(aligned, axis=-1, keepdims=True), self.temperature)
         place = ops.cast(ops.arange(WINDOW) == ops.cast(step % WINDOW, "int32"), "float32")[:, None]
         for window, rows in ((self.labels_seen, labels), (self.guesses_seen, probs)):
-            window.assign(place * ops.mean(rows, axis=0) + (1.0 - place) * window)
+            window.assign(place * replicas.mean(ops.mean(rows, axis=0)) + (1.0 - place) * window)
         return guess
 
     def mixed(self, images, targets, draws):

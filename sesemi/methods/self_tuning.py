@@ -6,7 +6,7 @@ X. Wang et al., "Self-Tuning for Data-Efficient Deep Learning", ICML 2021, arXiv
 import keras
 from keras import ops
 
-from sesemi import losses, memory, schedules
+from sesemi import losses, memory, replicas, schedules
 from sesemi.methods.base import Method, Views
 
 
@@ -74,7 +74,8 @@ class SelfTuning(Method):
         labels = ops.cast(batch.labels, "int32")
         labeled = self.contrast(queries, keys, labels)
         unlabeled = self.contrast(queries_u, keys_u, pseudo_labels)
-        self.enter(ops.concatenate([keys, keys_u]), ops.concatenate([labels, pseudo_labels]))
+        everyone = [replicas.gather(rows) for rows in (keys, keys_u, labels, pseudo_labels)]
+        self.enter(ops.concatenate(everyone[:2]), ops.concatenate(everyone[2:]))
         return {
             "supervised": losses.cross_entropy(batch.labels, logits),
             "contrast_labeled": self.weight * labeled,
@@ -105,7 +106,7 @@ class SelfTuning(Method):
         rank = ops.sum((ops.cumsum(one_hot, axis=0) - 1.0) * one_hot, axis=-1)
         number = ops.take(self.entered, labels) + rank
         place = labels * self.queue + ops.cast(number, "int32") % self.queue
-        memory.write(self.keys, place, keys)
+        memory.put(self.keys, place, keys)
         # As long as a whole number of queues is taken off, places and what is filled stay as they are.
         entered = self.entered + ops.sum(one_hot, axis=0)
         self.entered.assign(ops.where(entered >= 2 * self.queue, entered % self.queue + self.queue, entered))

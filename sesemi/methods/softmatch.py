@@ -6,7 +6,7 @@ arXiv:2301.10921, Algorithm 1.
 
 from keras import ops
 
-from sesemi import losses, memory
+from sesemi import losses, memory, replicas
 from sesemi.methods.base import Method, Views
 
 
@@ -66,14 +66,15 @@ class SoftMatch(Method):
     def trust(self, probs):
         """The weights a, ``[U]`` in (0, 1]; 1 from the mean confidence on."""
         if self.align:
-            expected = memory.move(self.expected, ops.mean(probs, axis=0), self.momentum)
+            expected = memory.move(self.expected, replicas.mean(ops.mean(probs, axis=0)), self.momentum)
             probs = probs / ops.maximum(expected, 1e-12)
             probs = probs / ops.sum(probs, axis=-1, keepdims=True)
         confidence = ops.max(probs, axis=-1)
-        count = confidence.shape[0]
-        mean = memory.move(self.mean, ops.mean(confidence), self.momentum)
+        everyone = replicas.gather(confidence)
+        count = everyone.shape[0]
+        mean = memory.move(self.mean, ops.mean(everyone), self.momentum)
         # Of one image alone the unbiased variance would be 0/0.
-        unbiased = ops.var(confidence) * count / max(count - 1, 1)
+        unbiased = ops.var(everyone) * count / max(count - 1, 1)
         variance = memory.move(self.variance, unbiased, self.momentum)
         below = ops.minimum(confidence - mean, 0.0)
         return ops.exp(-ops.square(below) / ops.maximum(2.0 * variance / self.width**2, 1e-12))

@@ -5,7 +5,7 @@ Q. Xie et al., "Unsupervised Data Augmentation for Consistency Training", NeurIP
 
 from keras import ops
 
-from sesemi import losses
+from sesemi import losses, replicas
 from sesemi.methods.base import Method, Views
 
 TSA = ("none", "linear", "exp", "log")
@@ -66,8 +66,8 @@ class UDA(Method):
         probs = losses.softmax(logits)
         correct = ops.sum(probs * ops.one_hot(batch.labels, probs.shape[-1]), axis=-1)
         kept = ops.cast(correct <= self.release(batch.progress, probs.shape[-1]), "float32")
-        share = ops.sum(kept) / kept.shape[0]
-        one = 1.0 / kept.shape[0]
+        share = replicas.mean(ops.sum(kept) / kept.shape[0])
+        one = 1.0 / (kept.shape[0] * replicas.count())
         return losses.cross_entropy(batch.labels, logits, kept) / ops.maximum(share, one)
 
     def release(self, progress, classes: int):
