@@ -147,7 +147,7 @@ def index_batches(
     shares = replicas.count()
     if labeled_batch_size % shares or batch_size % shares:
         raise ValueError(
-            f"{labeled_batch_size} labeled and {batch_size} unlabeled images are to go on {shares} devices"
+            f"{labeled_batch_size} labeled and {batch_size} unlabeled images do not divide by {shares} devices"
         )
     streams = {
         "labeled": (tf.constant(labeled, tf.int32), labeled_batch_size),

@@ -102,7 +102,7 @@ def test_batches_go_round_the_replicas_in_the_order_of_one(small, two):
 
 
 def test_a_batch_that_does_not_divide_is_refused(small, two):
-    with two.scope(), pytest.raises(ValueError, match="5 unlabeled images are to go on 2 devices"):
+    with two.scope(), pytest.raises(ValueError, match="5 unlabeled images do not divide by 2 devices"):
         pipeline.index_batches(
             small.labeled, small.unlabeled, labeled_batch_size=4, batch_size=5, seed=0, start=0, stop=1
         )
