@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import datasets
 import models
-from sesemi import label_files, pipeline, preprocess, schedules, splits
+from sesemi import label_files, pipeline, preprocess, replicas, schedules, splits
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
 from sesemi.config import Origins, RunConfig
@@ -20,7 +20,7 @@ from sesemi.randaugment import RandAugment
 from sesemi.training import SemiSupervisedModel
 
 _JIT = {"auto": "auto", "on": True, "off": False}
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,18 @@ def complete(config: RunConfig) -> RunConfig:
         raise InputError(
             f"--promote {config.promote}: {config.method} trains one student after the other, and one that has just "
             "begun would promote; leave it out"
+        )
+    lost = [
+        what
+        for what, there in (
+            ("the teacher, which moves after every update", method.ema_decay is not None),
+            ("the students, who begin between two updates", method.students > 1),
+        )
+        if there
+    ]
+    if config.steps_per_execution > 1 and lost:
+        raise InputError(
+            f"--steps-per-execution {config.steps_per_execution}: {config.method} would lose {lost[0]}; leave it out"
         )
     try:
         method.check_batches(
@@ -160,7 +172,9 @@ def gather(config: RunConfig) -> Materials:
     )
     if config.steps_per_epoch is None:
         pool = split.labeled if METHODS[config.method].unlabeled_pool == "labeled" else data.train_images
-        config = config.replace(steps_per_epoch=max(len(pool) // config.batch_size, 1))
+        # Whole executions: fewer than N steps are left out of each pass over the pool.
+        whole = config.steps_per_execution
+        config = config.replace(steps_per_epoch=max(len(pool) // config.batch_size // whole, 1) * whole)
     digest = hashlib.sha256(data.train_images)
     digest.update(data.train_labels.tobytes())
     visible = pipeline.visible_labels(data.train_labels, split.labeled)
@@ -184,29 +198,41 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
     keras.config.set_dtype_policy(_POLICIES[config.precision])
     keras.utils.set_random_seed(config.seed)
     shape = data.train_images.shape[1:]
-    layers = preprocess.build(shape, scale=config.gcn_scale, whiten=config.zca)
-    if config.zca and fit_whitening:
-        whitening = preprocess.fit_whitening(data.train_images, scale=config.gcn_scale, ridge=config.zca_ridge)
-        preprocess.set_whitening(layers, whitening)
-    try:
-        trunk = models.build(config.network, shape, config.trunk_dropout)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    classifier = Classifier(trunk, len(data.class_names), preprocess=layers, dropout=config.dropout)
-    model = SemiSupervisedModel(
-        classifier,
-        build_method(config),
-        augmentation=augmentation(config),
-        pixels=materials.pixels,
-        l2=config.l2,
-        seed=config.seed,
-        joint_forward=config.joint_forward,
-        regularize_labeled=config.regularize_labeled,
-        total_steps=config.total_steps,
-        unlabeled_images=len(materials.pool),
+    with replicas.scope(tf.distribute.get_strategy()):
+        layers = preprocess.build(shape, scale=config.gcn_scale, whiten=config.zca)
+        if config.zca and fit_whitening:
+            whitening = preprocess.fit_whitening(data.train_images, scale=config.gcn_scale, ridge=config.zca_ridge)
+            preprocess.set_whitening(layers, whitening)
+        try:
+            trunk = models.build(config.network, shape, config.trunk_dropout)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        classifier = Classifier(
+            trunk,
+            len(data.class_names),
+            preprocess=layers,
+            dropout=config.dropout,
+            synchronized=config.sync_batch_norm,
+        )
+        model = SemiSupervisedModel(
+            classifier,
+            build_method(config),
+            augmentation=augmentation(config),
+            pixels=materials.pixels,
+            l2=config.l2,
+            seed=config.seed,
+            joint_forward=config.joint_forward,
+            regularize_labeled=config.regularize_labeled,
+            total_steps=config.total_steps,
+            unlabeled_images=len(materials.pool),
+        )
+    model.compile(
+        optimizer(config, model.method.students),
+        jit_compile=_JIT[config.jit],
+        steps_per_execution=config.steps_per_execution,
     )
-    model.compile(optimizer(config, model.method.students), jit_compile=_JIT[config.jit])
-    model.optimizer.build(model.trainable_variables)
+    with replicas.scale_scope():
+        model.optimizer.build(model.trainable_variables)
     return model
 
 

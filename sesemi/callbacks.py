@@ -177,7 +177,7 @@ class SaveAndStop(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Between epochs, `on_epoch_end` saves instead, with the evaluation done."""
-        self.step += 1
+        self.step += self.model.steps_per_execution
         if self.step % self._steps:
             self._act()
 

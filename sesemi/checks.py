@@ -17,7 +17,7 @@ CHOICES = {
     "cutout_side": ("random", "fixed"),
     "self_supervision": ("none", "rotation"),
     "promote": ("none", "threshold", "balanced"),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("float32", "bfloat16", "float16"),
     "jit": ("auto", "on", "off"),
     "views": (1, 8),
 }
@@ -48,6 +48,8 @@ _RANGES = {
     "gcn_scale": (0.0, 1e6, False),
     "zca_ridge": (0.0, 1e6, False),
     "validation": (0.0, 0.9, True),
+    "replicas_cpu": (1, 64, True),
+    "steps_per_execution": (1, 10**6, True),
 }
 
 
@@ -75,10 +77,23 @@ def check(config) -> None:
         raise InputError(f"--promote-from {config.promote_from}: there are only {config.epochs} epochs; use fewer")
     if not re.fullmatch(r"[\w.+=@-]+", config.name) or config.name in (".", ".."):
         raise InputError(f"--name {config.name!r}: a folder name of letters, digits and . _ + = @ - is needed")
-    if "," in config.gpu:
-        raise InputError(f"--gpu {config.gpu}: several GPUs are not supported yet; give one, such as --gpu 0")
-    if not config.gpu.strip():
-        raise InputError("--gpu '': give a GPU's number, such as --gpu 0, or --gpu cpu")
+    _check_devices(config)
+
+
+def _check_devices(config) -> None:
+    names = config.gpu.split(",")
+    if not all(name.strip() for name in names):
+        raise InputError(f"--gpu {config.gpu!r}: give a GPU's number, such as --gpu 0, several as 0,1, or --gpu cpu")
+    if len(set(names)) < len(names) or (len(names) > 1 and "cpu" in names):
+        raise InputError(f"--gpu {config.gpu}: name each GPU once, such as --gpu 0,1, or give --gpu cpu alone")
+    if config.replicas_cpu > 1 and len(names) > 1:
+        raise InputError(f"--replicas-cpu {config.replicas_cpu}: not together with --gpu {config.gpu}; leave one out")
+    steps = config.steps_per_epoch
+    if steps is not None and steps % config.steps_per_execution:
+        raise InputError(
+            f"--steps-per-execution {config.steps_per_execution}: does not divide the {steps} steps of an epoch; give "
+            "another, or another --steps-per-epoch"
+        )
 
 
 # A setting of the first column is of use only where that of the second has one of these values.

@@ -96,7 +96,8 @@ def _add_what(group) -> None:
     group.add_argument(
         "--gpu",
         metavar="ID",
-        help="the GPU to use, put into CUDA_VISIBLE_DEVICES, or 'cpu' (default: 0; without a GPU the CPU is used)",
+        help="the GPU to use, put into CUDA_VISIBLE_DEVICES, or 'cpu' (default: 0; without a GPU the CPU is used); "
+        "several, such as 0,1, share every batch",
     )
     group.add_argument(
         "--method",
@@ -165,6 +166,13 @@ def _add_training(group) -> None:
     group.add_argument("--promote-from", type=int, metavar="EPOCH", help="epochs before the first (default: half)")
     group.add_argument("--promote-every", type=int, metavar="EPOCHS", help="between two (default: a twentieth)")
     group.add_argument("--precision", choices=CHOICES["precision"])
+    group.add_argument(
+        "--steps-per-execution",
+        type=int,
+        metavar="N",
+        help="updates without coming back to Python (default: 1); not for methods with a teacher",
+    )
+    group.add_argument("--sync-batch-norm", action="store_true", help="several devices normalize their images together")
     group.add_argument("--jit", choices=CHOICES["jit"], help="XLA (auto: on with a GPU)")
     group.add_argument(
         "--config",
@@ -235,6 +243,9 @@ def _add_strong(group) -> None:
 
 
 def _add_output(group) -> None:
+    group.add_argument(
+        "--replicas-cpu", type=int, metavar="N", help="split every batch over N parts of the CPU, as over N GPUs"
+    )
     group.add_argument("--output", metavar="DIR", help="folder of all runs (default: runs)")
     group.add_argument("--name", help="folder of this run in it (default: from the settings)")
     group.add_argument("--tensorboard", action="store_true", help="also write TensorBoard logs")
@@ -270,11 +281,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
         config, origins = config_module.resolve({**base, **given, "arguments": both}, inherited)
         # A scheduler's own choice of GPU stands unless the user says otherwise.
         if "gpu" in given or "CUDA_VISIBLE_DEVICES" not in os.environ:
-            select_device(config.gpu)
+            select_device("cpu" if config.replicas_cpu > 1 else config.gpu)
         prepare_tensorflow()
         from sesemi import quiet
 
-        quiet.load_tensorflow()
+        quiet.load_tensorflow(cpus=config.replicas_cpu)
         from sesemi import runner
 
         return runner.execute(config, origins, action=action)

@@ -13,8 +13,17 @@ from typing import Any
 from sesemi import checks, presets
 from sesemi.errors import InputError
 
-# Where and how a run is shown; the numbers that come out do not depend on these.
-PLACEMENT = ("data_dir", "output", "name", "gpu", "tensorboard", "quiet")
+# Where and how a run goes and is shown; the numbers that come out do not depend on these, but for the rounding of
+# sums and, on several devices, for what works within each (see ARCHITECTURE.md).
+PLACEMENT = (
+    "data_dir",
+    "output",
+    "name",
+    "gpu",
+    "steps_per_execution",
+    "tensorboard",
+    "quiet",
+)
 
 
 @dataclass(frozen=True)
@@ -72,12 +81,16 @@ class RunConfig:
         promote_every: epochs between promotions; default: a twentieth of them.
         validation: fraction of the labeled images of each class held out to select the best epoch.
         views: 1, or 8 for the multi-view average at the end (4 where mirroring changes the class).
-        precision: ``float32`` or ``bfloat16`` (compute; weights stay float32).
+        precision: ``float32``, ``bfloat16`` or ``float16`` (compute; weights, logits and losses stay float32;
+            under float16 the loss is scaled, and an update with a gradient that is not finite is left out).
         jit: XLA: ``auto`` (with a GPU), ``on`` or ``off``.
         data_dir: folder of the data set's files, or None.
         output: folder of all runs.
         name: folder of this run in `output`.
-        gpu: CUDA_VISIBLE_DEVICES, or ``cpu``.
+        gpu: CUDA_VISIBLE_DEVICES, or ``cpu``; several GPUs, with commas, share every batch.
+        replicas_cpu: as how many devices the CPU is used, for tests of what several GPUs would do.
+        sync_batch_norm: whether several devices normalize their images together, by BatchNorm.
+        steps_per_execution: updates that TensorFlow makes without coming back to Python.
         tensorboard: whether to write TensorBoard logs into the run folder.
         quiet: whether to print only errors and the last line.
     """
@@ -131,6 +144,9 @@ class RunConfig:
     output: str
     name: str
     gpu: str
+    replicas_cpu: int
+    sync_batch_norm: bool
+    steps_per_execution: int
     tensorboard: bool
     quiet: bool
 
@@ -197,6 +213,9 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
         "output": "runs",
         "name": None,
         "gpu": "0",
+        "replicas_cpu": 1,
+        "sync_batch_norm": False,
+        "steps_per_execution": 1,
         "tensorboard": False,
         "quiet": False,
     }.items():

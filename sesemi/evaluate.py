@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sesemi import replicas
 from sesemi.augment import Augmentation, shift_and_flip
 from sesemi.rng import Draws
 
@@ -14,30 +15,58 @@ BATCH = 200
 _VIEW_SEED = 2019
 
 
-def compiled(classify: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A traced function from images ``[BATCH, H, W, C]`` to probabilities; trace it once, use it often."""
-    return tf.function(classify)
+class Compiled:
+    """A traced function from images ``[rows, H, W, C]`` to probabilities; trace it once, use it often.
+
+    Under a strategy, the devices of this process share the images of a call.
+
+    Args:
+        classify: what it does, from ``[BATCH, H, W, C]``.
+
+    Attributes:
+        rows: images of a call.
+    """
+
+    def __init__(self, classify: Callable[[Any], Any]):
+        self._strategy, self._devices = tf.distribute.get_strategy(), 1
+        if replicas.count() > 1:
+            self._devices = len(replicas.devices())
+        self.rows = BATCH * self._devices
+        self._classify = tf.function(classify) if self._devices == 1 else tf.function(self._on_all(classify))
+
+    def _on_all(self, classify):
+        return lambda parts: self._strategy.run(classify, args=(parts,))
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities ``[rows, classes]``."""
+        if self._devices == 1:
+            return np.asarray(self._classify(images))
+        parts = iter(np.split(images, self._devices))
+        placed = self._strategy.experimental_distribute_values_from_function(lambda _: tf.constant(next(parts)))
+        found = self._strategy.experimental_local_results(self._classify(placed))
+        return np.concatenate([part.numpy() for part in found])
 
 
 def probabilities(classify: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:
     """Probabilities of every image, each exactly once, in batches of one fixed size (so one trace).
 
     Args:
-        classify: from uint8 ``[BATCH, H, W, C]`` to ``[BATCH, classes]``.
+        classify: from uint8 ``[BATCH, H, W, C]`` to ``[BATCH, classes]``, or a `Compiled` of such.
         images: ``[N, H, W, C]`` uint8.
 
     Returns:
         ``[N, classes]`` float32.
     """
-    return np.concatenate([np.asarray(classify(batch))[:count] for batch, count in _batches(images)])
+    batches = _batches(images, getattr(classify, "rows", BATCH))
+    return np.concatenate([np.asarray(classify(batch))[:count] for batch, count in batches])
 
 
-def _batches(images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH]
+def _batches(images: np.ndarray, rows: int = BATCH) -> Iterator[tuple[np.ndarray, int]]:
+    for start in range(0, len(images), rows):
+        batch = images[start : start + rows]
         count = len(batch)
-        if count < BATCH:
-            batch = np.concatenate([batch, np.zeros((BATCH - count, *batch.shape[1:]), batch.dtype)])
+        if count < rows:
+            batch = np.concatenate([batch, np.zeros((rows - count, *batch.shape[1:]), batch.dtype)])
         yield batch, count
 
 

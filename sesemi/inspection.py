@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from sesemi import assembly, report, rng, rotation
+from sesemi import assembly, devices, report, rng, rotation
 from sesemi.checkpoint import lock
 from sesemi.config import Origins, RunConfig
 from sesemi.errors import InputError
@@ -33,7 +33,9 @@ def dry_run(config: RunConfig, origins: Origins) -> None:
 
     Writes nothing and trains nothing that is kept.
     """
-    materials = assembly.gather(config)
+    strategy = devices.strategy(config)
+    with strategy.scope():
+        materials = assembly.gather(config)
     config = materials.config
     for note in materials.data.notes:
         print(note)
@@ -43,11 +45,13 @@ def dry_run(config: RunConfig, origins: Origins) -> None:
         if name != "arguments":
             print(f"{name:<{width}}  {value!s:<24}  {origins.get(name, 'default: of the method')}")
     # The whitening matrix takes seconds to fit and its values do not change the time of a step.
-    model = assembly.build_model(materials, fit_whitening=False)
-    seconds = time_step(model, materials)
+    with strategy.scope():
+        model = assembly.build_model(materials, fit_whitening=False)
+        seconds = time_step(model, materials)
     total = seconds * config.total_steps
     print(plan(materials))
     print(f"trained weights: {sum(np.prod(v.shape) for v in model.trainable_variables):,}")
+    print(f"devices that share a step: {strategy.num_replicas_in_sync}")
     print(f"training images on the device: {materials.data.train_images.nbytes / 2**20:.0f} MiB")
     print(f"peak memory so far: {peak_memory_mib():.0f} MiB")
     print(f"about {materials.images_per_step / seconds:.0f} images/s, {human_time(total)} without evaluation")
@@ -57,7 +61,7 @@ def time_step(model: SemiSupervisedModel, materials: assembly.Materials) -> floa
     """Seconds of a training step, the median of a few after the first; the model's weights change."""
     config = materials.config
     steps = min(_TIMED_STEPS, config.total_steps) + 1
-    iterator = iter(assembly.batches(materials, 0, steps))
+    iterator = iter(assembly.batches(materials, 0, steps * config.steps_per_execution))
     model.make_train_function()
     times: list[float] = []
     for _ in range(steps):
@@ -66,7 +70,7 @@ def time_step(model: SemiSupervisedModel, materials: assembly.Materials) -> floa
         times.append(time.perf_counter() - began)
         if sum(times[1:]) > _TIMED_S:
             break
-    return float(np.median(times[1:] or times))
+    return float(np.median(times[1:] or times)) / config.steps_per_execution
 
 
 def peak_memory_mib() -> float:

@@ -25,16 +25,17 @@ class Progress(keras.callbacks.Callback):
         steps_per_epoch: updates an epoch.
         images_per_step: views through the network each step.
         first_step: updates before this process.
+        started: when the process began to work, by `time.perf_counter`.
         every_s: seconds between lines where there is no terminal.
         show: False prints nothing.
     """
 
-    def __init__(self, *, epochs, steps_per_epoch, images_per_step, first_step, every_s=30.0, show=True):
+    def __init__(self, *, epochs, steps_per_epoch, images_per_step, first_step, started, every_s=30.0, show=True):
         super().__init__()
         self._epochs, self._steps, self._images = epochs, steps_per_epoch, images_per_step
         self._show, self._every_s = show, every_s
         self._first = self._step = first_step
-        self._timed, self._seconds = 0, 0.0
+        self._started, self._timed, self._seconds = started, 0, 0.0
         self._bar, self._epoch, self._began, self._printed = None, 0, 0.0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -53,12 +54,17 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Show where it stands."""
         now = time.perf_counter()
-        self._step += 1
-        if self._step > self._first + 1:
-            self._timed += 1
+        steps, before = self.model.steps_per_execution, self._timed
+        self._step += steps
+        if self._step > self._first + steps:
+            self._timed += steps
             self._seconds += now - self._began
+        elif self._show:
+            print(
+                f"first step after {now - self._started:.1f} s, {now - self._began:.1f} of them to compile", flush=True
+            )
         inside = self._step - self._epoch * self._steps
-        if self._show and self._timed == _STEPS_BEFORE_ESTIMATE:
+        if self._show and before < _STEPS_BEFORE_ESTIMATE <= self._timed:
             self._estimate()
         if self._bar is not None and inside < self._steps:
             self._bar.update(inside, self._values(logs))

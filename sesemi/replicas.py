@@ -96,4 +96,18 @@ def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def scale_scope() -> Iterator[None]:
+    """Inside, an optimizer of the current strategy is built: the scale of its loss is like what is not trained."""
+
+    def creator(following, **how):
+        if how.get("name") in ("step_counter", "dynamic_scale"):
+            how["synchronization"] = tf.VariableSynchronization.ON_READ
+            how["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        return following(**how)
+
+    with tf.variable_creator_scope(creator) if count() > 1 else _nothing():
+        yield
+
+
 _nothing = contextlib.nullcontext

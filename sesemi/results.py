@@ -61,6 +61,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "seconds": measurements["seconds"],
         "images_per_second": measurements["timed_images"] / max(measurements["timed_seconds"], 1e-9),
         "peak_memory_mib": max(measurements["peak_memory_mib"], inspection.peak_memory_mib()),
+        "replicas": model.distribute_strategy.num_replicas_in_sync,
         "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
         "split_sha256": materials.split.digest,
         "data_sha256": materials.data_digest,
@@ -90,7 +91,7 @@ def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, A
     config, data, folder = materials.config, materials.data, materials.config.run_dir
     name, network = next(iter(model.networks_by_name.items()))
     exported = _export(network, folder / MODEL)
-    probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
+    probs = evaluate.probabilities(evaluate.Compiled(exported), data.test_images)
     matrix = evaluate.confusion(probs, data.test_labels)
     saved = {"probabilities": probs, "labels": data.test_labels}
     found = {
@@ -114,7 +115,7 @@ def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str
     found = {}
     for name, network in list(model.networks_by_name.items())[1:]:
         exported = _export(network, materials.config.run_dir / OTHER_MODEL.format(name))
-        probs = evaluate.probabilities(evaluate.compiled(exported), materials.data.test_images)
+        probs = evaluate.probabilities(evaluate.Compiled(exported), materials.data.test_images)
         found[f"{name}_test_error"] = evaluate.error_percent(probs, materials.data.test_labels)
     return found
 
@@ -129,7 +130,7 @@ def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str
     network, *_ = model.networks_by_name.values()
     network.load_weights(folder / BEST_WEIGHTS)
     exported = _export(network, folder / BEST_MODEL)
-    probs = evaluate.probabilities(evaluate.compiled(exported), data.test_images)
+    probs = evaluate.probabilities(evaluate.Compiled(exported), data.test_images)
     return {
         "best_epoch": best["epoch"],
         "best_validation_error": best["error"],

@@ -6,12 +6,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from sesemi import assembly, callbacks, checkpoint, inspection, results
+from sesemi import assembly, callbacks, checkpoint, devices, inspection, results
 from sesemi import config as config_module
 from sesemi.config import Origins, RunConfig
 from sesemi.errors import InputError
@@ -60,7 +61,7 @@ def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
 
 def _say_device(config: RunConfig, say) -> None:
     gpus = tf.config.list_physical_devices("GPU")
-    if config.gpu != "cpu" and not gpus:
+    if config.gpu != "cpu" and "," not in config.gpu and config.replicas_cpu == 1 and not gpus:
         say(f"--gpu {config.gpu}: TensorFlow sees no such GPU here; running on the CPU (README has what a GPU needs)")
 
 
@@ -81,8 +82,9 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
         callbacks.NonFiniteLossError: a loss term became NaN.
         checkpoint.CheckpointError: the disk is full.
     """
+    started = time.perf_counter()
     config = assembly.complete(config)
-    folder = config.run_dir
+    folder, strategy = config.run_dir, devices.strategy(config)
     if config.tensorboard:
         inspection.require_tensorboard()
     with checkpoint.lock(folder):
@@ -91,12 +93,13 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
             _tidy(folder)
             say(f"{folder} is finished already; for another run give --seed or --name, or remove the folder")
             return json.loads((folder / results.FILE).read_text())
-        materials = assembly.gather(config)
+        with strategy.scope():
+            materials = assembly.gather(config)
         config = materials.config
         for note in materials.data.notes:
             say(note)
         _write_beginning(folder, materials, origins or {})
-        return _train(materials, origins or {}, say)
+        return _train(materials, origins or {}, strategy, started, say)
 
 
 def _tidy(folder: Path) -> None:
@@ -158,20 +161,26 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _train(materials: assembly.Materials, origins: Origins, say) -> dict[str, Any]:
+def _train(materials: assembly.Materials, origins: Origins, strategy, started: float, say) -> dict[str, Any]:
     config, folder = materials.config, materials.config.run_dir
     checkpoints = checkpoint.Checkpoints(folder / "checkpoints")
     last = checkpoints.latest()
     state = checkpoints.read_state(last) if last else {"step": 0, "history": [], "best": {}}
-    model = assembly.build_model(materials, fit_whitening=last is None)
-    if last:
-        checkpoints.load_weights(last, model)
-        say(f"continuing {folder} from step {state['step']} of {config.total_steps}")
-    else:
-        say(inspection.plan(materials))
-    session = Session(materials, model, checkpoints, state)
-    with signals_to(session.saver):
-        session.fit()
+    with strategy.scope():
+        model = assembly.build_model(materials, fit_whitening=last is None)
+        if last:
+            checkpoints.load_weights(last, model)
+            say(f"continuing {folder} from step {state['step']} of {config.total_steps}")
+            if state["replicas"] != strategy.num_replicas_in_sync:
+                there, here = state["replicas"], strategy.num_replicas_in_sync
+                say(
+                    f"its steps so far were shared by {there} devices, those to come by {here}: other numbers than by {there}"
+                )
+        else:
+            say(inspection.plan(materials))
+        session = Session(materials, model, checkpoints, state, started)
+        with signals_to(session.saver):
+            session.fit()
     model.optimizer.finalize_variable_values(model.trainable_variables)
     found = results.finish(materials, model, origins, session)
     _tidy(folder)

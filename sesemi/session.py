@@ -24,17 +24,22 @@ class Session:
         model: with the weights to start from.
         checkpoints: where to save.
         state: of the checkpoint to start from.
+        started: when this process began with it, by `time.perf_counter`.
     """
 
-    def __init__(self, materials, model, checkpoints, state):
+    def __init__(self, materials, model, checkpoints, state, started):
         config = materials.config
         self._materials, self._model, self._first = materials, model, state["step"]
-        self._before, self._began = state, time.perf_counter()
+        self._before, self._began = state, started
         self.best = state["best"]
         self.history = callbacks.History(config.run_dir / "log.csv", state["history"])
         timing = {"steps_per_epoch": config.steps_per_epoch, "first_step": self._first}
         self.progress = progress.Progress(
-            epochs=config.epochs, images_per_step=materials.images_per_step, show=not config.quiet, **timing
+            epochs=config.epochs,
+            images_per_step=materials.images_per_step,
+            show=not config.quiet,
+            started=started,
+            **timing,
         )
         self.pseudo_labels = callbacks.PseudoLabelLog(
             config.run_dir / results.PSEUDO_LABELS,
@@ -125,6 +130,7 @@ class Session:
     def _state(self) -> dict[str, Any]:
         metrics = [variable.numpy().tolist() for variable in callbacks.metric_variables(self._model)]
         so_far = {"history": self.history.rows, "best": self.best, "metrics": metrics}
+        so_far["replicas"] = self._model.distribute_strategy.num_replicas_in_sync
         so_far["pseudo_labels"] = self.pseudo_labels.rows
         return {**so_far, "promotions": vars(self.promotions), **self.measurements()}
 
@@ -142,7 +148,7 @@ class Session:
 
 
 def _probabilities(network):
-    return evaluate.compiled(lambda images: losses.softmax(network(network.preprocess(images))))
+    return evaluate.Compiled(lambda images: losses.softmax(network(network.preprocess(images))))
 
 
 def _error(classify, images, labels):

@@ -28,7 +28,7 @@ class NewStudents(keras.callbacks.Callback):
         step, number = self.model.optimizer.iterations, self.model.student_number
         self._step, self._number = int(step.numpy()), int(number.numpy())
         network = self.model.classifier
-        self._classify = evaluate.compiled(lambda images: losses.softmax(network(network.preprocess(images))))
+        self._classify = evaluate.Compiled(lambda images: losses.softmax(network(network.preprocess(images))))
 
     def on_train_batch_begin(self, batch, logs=None):
         """A new student, if it is time."""

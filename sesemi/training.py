@@ -134,7 +134,7 @@ class SemiSupervisedModel(keras.Model):
             loss = sum(terms.values())
             # Keras adds up the gradients of the replicas.
             scaled = self.optimizer.scale_loss(loss / replicas.count())
-        gradients = tape.gradient(scaled, self.trainable_variables)
+        gradients = self.finite_on_all(tape.gradient(scaled, self.trainable_variables))
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self.agree_on_averages()
         shown = self.tracked({"loss": loss, **terms})
@@ -142,6 +142,14 @@ class SemiSupervisedModel(keras.Model):
             shown |= self.monitored(views)
         # Keras reduces the logs of several workers over their first axis (keras issue 20585).
         return {name: value[None] for name, value in shown.items()} if replicas.several_workers() else shown
+
+    def finite_on_all(self, gradients: list) -> list:
+        """Under float16: NaN, so that no replica makes an update that another one leaves out."""
+        if replicas.count() == 1 or not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            return gradients
+        bad = [ops.any(ops.logical_not(ops.isfinite(g))) for g in gradients if g is not None]
+        bad = replicas.total(ops.cast(ops.any(ops.stack(bad)), "float32"))
+        return [None if g is None else g + ops.cast(ops.where(bad > 0, math.nan, 0.0), g.dtype) for g in gradients]
 
     def agree_on_averages(self) -> None:
         """BatchNorm's moving averages, which have moved by the batch of this replica, become the mean of all."""

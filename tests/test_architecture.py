@@ -18,7 +18,7 @@ FLOORS = [
     {"sesemi.session"},
     {"sesemi.results"},
     {"sesemi.inspection"},
-    {"sesemi.assembly"},
+    {"sesemi.assembly", "sesemi.devices"},
     {"sesemi.callbacks", "sesemi.export", "sesemi.progress"},
     {"sesemi.training"},
     {"sesemi.students"},
@@ -54,7 +54,7 @@ FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 MAY_IMPORT_DATA_AND_NETWORKS = {"sesemi.assembly"}
 MAY_IMPORT_TENSORFLOW = {
     "sesemi.rng", "sesemi.pipeline", "sesemi.training_layers", "sesemi.training", "sesemi.evaluate", "sesemi.quiet",
-    "sesemi.assembly", "sesemi.runner", "sesemi.teacher", "sesemi.autodiff", "sesemi.replicas",
+    "sesemi.assembly", "sesemi.runner", "sesemi.teacher", "sesemi.autodiff", "sesemi.replicas", "sesemi.devices",
 }  # fmt: skip
 STANDARD_LIBRARY_ONLY = {"sesemi", "sesemi.cli", "sesemi.config", "sesemi.checks", "sesemi.presets", "sesemi.errors"}
 

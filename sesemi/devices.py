@@ -1,0 +1,62 @@
+"""Which devices share a run: from the flags to a strategy, or one line that says why not."""
+
+import tensorflow as tf
+
+from sesemi import replicas
+from sesemi.config import RunConfig
+from sesemi.errors import InputError
+
+
+def strategy(config: RunConfig) -> tf.distribute.Strategy:
+    """Of a run; the default one for a single device.
+
+    Raises:
+        InputError: there are not as many devices as the flags say, or the batches do not divide by their number.
+    """
+    names = _names(config)
+    check_batches(config, len(names))
+    if config.jit == "on" and len(names) > 1:
+        raise InputError(
+            f"--jit on: XLA compiles a step for one device, not the exchange between {len(names)}; leave it out"
+        )
+    return replicas.on_devices(names)
+
+
+def _names(config: RunConfig) -> list[str]:
+    if config.replicas_cpu > 1:
+        there = len(tf.config.list_logical_devices("CPU"))
+        if there < config.replicas_cpu:
+            raise InputError(
+                f"--replicas-cpu {config.replicas_cpu}: TensorFlow was started with {there}; call "
+                f"sesemi.quiet.load_tensorflow({config.replicas_cpu}) before anything else uses it"
+            )
+        return [f"CPU:{i}" for i in range(config.replicas_cpu)]
+    wanted = config.gpu.split(",")
+    if len(wanted) == 1:
+        return ["the default device"]
+    there = len(tf.config.list_logical_devices("GPU"))
+    if there < len(wanted):
+        raise InputError(
+            f"--gpu {config.gpu}: TensorFlow sees {there or 'no'} of these GPUs here; name those that there are, or "
+            f"--replicas-cpu {len(wanted)} to try it without"
+        )
+    return [f"GPU:{i}" for i in range(len(wanted))]
+
+
+def check_batches(config: RunConfig, count: int) -> None:
+    """Refuse batches that cannot be shared out evenly.
+
+    Args:
+        config: of the run.
+        count: devices that share a step.
+
+    Raises:
+        InputError: with the nearest sizes that can.
+    """
+    for name in ("batch_size", "labeled_batch_size"):
+        size = getattr(config, name)
+        if size % count:
+            below, above = size // count * count, (size // count + 1) * count
+            better = f"{below} or {above}" if below else str(above)
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} {size}: does not divide by {count} devices; use {better}")

@@ -1,0 +1,171 @@
+"""Runs on several devices, in half precision, and several steps at a time."""
+
+import contextlib
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sesemi import evaluate, replicas
+
+SHORT = ["--gpu", "cpu", "--labels", "20", "--epochs", "2", "--steps-per-epoch", "4", "--quiet"]
+
+
+def run(tmp_path, name, **given):
+    from sesemi import config, runner
+
+    given = {"epochs": 2, "steps_per_epoch": 4, "batch_size": 8, "labels": 50, "views": 1, "gpu": "cpu"} | given
+    given |= {"output": str(tmp_path), "quiet": True, "name": name}
+    return runner.run(*config.resolve(given), say=lambda _: None), tmp_path / name
+
+
+def test_a_run_on_two_devices_stopped_and_resumed_is_the_same_to_the_bit(tmp_path, monkeypatch):
+    from sesemi import callbacks, runner
+
+    monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
+    given = {"method": "flexmatch", "replicas_cpu": 2, "strong_operations": 0, "arguments": {"threshold": 0.3}}
+    whole, folder = run(tmp_path, "whole", **given)
+    original, stops = callbacks.SaveAndStop.on_train_batch_end, []
+
+    def stop_here(self, batch, logs=None):
+        if self.step == 2 and not stops:
+            stops.append(self.step)
+            self.request_stop(signal.SIGTERM)
+        original(self, batch, logs)
+
+    monkeypatch.setattr(callbacks.SaveAndStop, "on_train_batch_end", stop_here)
+    with pytest.raises(callbacks.Interrupted, match="after step 3"):
+        run(tmp_path, "broken", **given)
+    broken, other = run(tmp_path, "broken", **given)
+    assert whole["replicas"] == broken["replicas"] == 2
+    for file in ("log.csv", "pseudo_labels.csv"):
+        assert (folder / file).read_text() == (other / file).read_text()
+    predictions = [np.load(path / "predictions.npz")["probabilities"] for path in (folder, other)]
+    np.testing.assert_array_equal(*predictions)
+
+
+def test_another_number_of_devices_is_another_run(tmp_path):
+    from sesemi.errors import InputError
+
+    run(tmp_path, "a", epochs=1)
+    with pytest.raises(InputError, match="replicas_cpu is 1 there and 2 here"):
+        run(tmp_path, "a", epochs=1, replicas_cpu=2)
+
+
+@pytest.mark.parametrize("count", [1, evaluate.BATCH, 2 * evaluate.BATCH + 1, 1797])
+def test_two_devices_classify_every_image_exactly_once(count):
+    images = np.arange(count)[:, None, None, None] * np.ones((1, 2, 2, 1))
+    with replicas.on_devices(["CPU:0", "CPU:1"]).scope():
+        classify = evaluate.Compiled(
+            lambda batch: tf.cast(batch[:, 0, 0, :] + tf.constant([0.0, 1.0], tf.float64), "float32")
+        )
+        assert classify.rows == 2 * evaluate.BATCH
+        probs = evaluate.probabilities(classify, images)
+    np.testing.assert_array_equal(probs, np.stack([np.arange(count), np.arange(count) + 1], axis=1))
+
+
+def test_several_steps_an_execution_change_nothing(tmp_path):
+    one, folder = run(tmp_path, "one", method="pseudo_label")
+    four, other = run(tmp_path, "four", method="pseudo_label", steps_per_execution=4)
+    assert (folder / "log.csv").read_text() == (other / "log.csv").read_text()
+    assert one["train_losses"] == four["train_losses"]
+    assert four["images_per_second"] > 0
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_float16_trains_with_a_scaled_loss(tmp_path, devices):
+    found, folder = run(
+        tmp_path, "half", method="pi_model", precision="float16", replicas_cpu=devices, steps_per_epoch=6
+    )
+    exact, _ = run(tmp_path, "exact", method="pi_model", replicas_cpu=devices, steps_per_epoch=6)
+    assert found["train_losses"]["loss"] == pytest.approx(exact["train_losses"]["loss"], rel=0.02)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_float16_leaves_out_an_update_that_overflows_on_one_device(small, devices):
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16")
+    strategy = replicas.on_devices([f"CPU:{i}" for i in range(devices)])
+    with strategy.scope():
+        model = small.model("supervised", strategy=strategy, trunk_dropout=0.0)
+        model.compile(keras.optimizers.SGD(0.05))
+        with replicas.scale_scope():
+            model.optimizer.build(model.trainable_variables)
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        scale = model.optimizer.dynamic_scale
+        before = [variable.numpy() for variable in model.trainable_variables]
+
+        @tf.function
+        def step(bad):
+            def replica():
+                large = float("inf") if bad and replicas.number() == devices - 1 else 1.0
+                gradients = [tf.ones(v.shape) * large for v in model.trainable_variables]
+                gradients = model.finite_on_all(gradients)
+                model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+            strategy.run(replica)
+
+        first = float(scale.numpy())
+        step(True)
+        assert float(scale.numpy()) == first / 2
+        for a, b in zip(before, model.trainable_variables, strict=True):
+            np.testing.assert_array_equal(a, b.numpy())
+        step(False)
+        moved = 0.05 * devices / (first / 2)
+        for a, b in zip(before, model.trainable_variables, strict=True):
+            np.testing.assert_allclose(a - b.numpy(), np.full(a.shape, moved), atol=1e-6)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_run_traces_its_step_once_on_each_device_and_each_network_once(tmp_path, monkeypatch, devices):
+    from sesemi import session, training
+
+    traced = {"train": 0, "evaluate": 0}
+    train_step = training.SemiSupervisedModel.train_step
+
+    def counted(self, data):
+        traced["train"] += 1
+        return train_step(self, data)
+
+    def compiled(network):
+        def calls(images):
+            traced["evaluate"] += 1
+            return network(network.preprocess(images))
+
+        return evaluate.Compiled(calls)
+
+    monkeypatch.setattr(training.SemiSupervisedModel, "train_step", counted)
+    monkeypatch.setattr(session, "_probabilities", compiled)
+    run(tmp_path, "a", epochs=3, promote="balanced", replicas_cpu=devices, validation=0.2)
+    assert traced == {"train": devices, "evaluate": devices}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--replicas-cpu 2 --batch-size 15", "--batch-size 15: does not divide by 2 devices; use 14 or 16"),
+        ("--replicas-cpu 2 --labeled-batch-size 7", "--labeled-batch-size 7: does not divide by 2 devices; use 6 or 8"),
+        ("--replicas-cpu 0", "--replicas-cpu 0: must lie from 1 to 64"),
+        ("--replicas-cpu 2 --jit on", "--jit on: XLA compiles a step for one device"),
+        ("--replicas-cpu 16", "--replicas-cpu 16: TensorFlow was started with 2"),
+        ("--gpu 0,1", "--gpu 0,1: TensorFlow sees no"),
+        ("--gpu 0,0", "name each GPU once"),
+        ("--gpu 0,cpu", "name each GPU once"),
+        ("--gpu 0,", "give a GPU's number"),
+        ("--gpu 0,1 --replicas-cpu 2", "leave one out"),
+        ("--steps-per-execution 3", "does not divide the 4 steps of an epoch"),
+        ("--steps-per-execution 2 --method mean_teacher", "mean_teacher would lose the teacher"),
+        ("--steps-per-execution 2 --method noisy_student", "noisy_student would lose the students"),
+    ],
+)
+def test_what_several_devices_cannot_do_is_one_line(tmp_path, capsys, monkeypatch, flags, words):
+    from sesemi import cli, quiet
+
+    monkeypatch.setattr(quiet, "load_tensorflow", lambda **_: None)
+    assert cli.main([*SHORT, *flags.split(), "--output", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert words in error
+    assert not (tmp_path / "runs").exists()
