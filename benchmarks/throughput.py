@@ -131,7 +131,7 @@ def whole_fit(materials, steps: int):
     timing = {"steps_per_epoch": 10**9, "first_step": 0}
     saver = callbacks.SaveAndStop(None, dict, every_s=float("inf"), **timing)
     saver.on_epoch_end = lambda *_, **__: None  # the short epochs below end nothing
-    shown = progress.Progress(epochs=1, images_per_step=materials.images_per_step, show=False, **timing)
+    shown = progress.Progress(epochs=1, images_per_step=materials.images_per_step, show=False, started=0.0, **timing)
     guard = callbacks.StopOnNonFiniteLoss(lambda: saver.step)
 
     def run():

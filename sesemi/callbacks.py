@@ -146,7 +146,7 @@ class SaveAndStop(keras.callbacks.Callback):
     """Save now and then and when a signal comes; the last of the callbacks.
 
     Args:
-        checkpoints: where.
+        checkpoints: where; None for a worker that does not write.
         state: called for what is to be kept beside the weights.
         steps_per_epoch: updates an epoch.
         first_step: updates before this process.
@@ -155,7 +155,7 @@ class SaveAndStop(keras.callbacks.Callback):
 
     def __init__(
         self,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         state: Callable[[], dict[str, Any]],
         *,
         steps_per_epoch,
@@ -173,6 +173,8 @@ class SaveAndStop(keras.callbacks.Callback):
         if self._signal is not None:
             raise KeyboardInterrupt
         self._signal = number
+        if self.model.stop_here is not None:
+            self.model.stop_here.assign(1.0)
         print("\nstopping after this step; once more stops at once", file=sys.stderr, flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -187,16 +189,23 @@ class SaveAndStop(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Save now."""
-        self._checkpoints.save(self.model, self.step, self._state())
+        if self._checkpoints is not None:
+            self._checkpoints.save(self.model, self.step, self._state())
         self._saved = time.monotonic()
+
+    def _asked(self) -> bool:
+        """Several workers stop after the same step: that in which all have heard of the signal to one of them."""
+        if self.model.stop_anywhere is None:
+            return self._signal is not None
+        return float(self.model.stop_anywhere.numpy()) > 0
 
     def stop_if_asked(self) -> None:
         """Raise `Interrupted` if a signal came."""
-        if self._signal is not None:
-            raise Interrupted(self._signal, self.step)
+        if self._asked():
+            raise Interrupted(self._signal or signal.SIGTERM, self.step)
 
     def _act(self) -> None:
-        if self._signal is not None:
+        if self._asked():
             self.save()
         self.stop_if_asked()
         if time.monotonic() - self._saved > self._every_s:

@@ -88,12 +88,28 @@ def _check_devices(config) -> None:
         raise InputError(f"--gpu {config.gpu}: name each GPU once, such as --gpu 0,1, or give --gpu cpu alone")
     if config.replicas_cpu > 1 and len(names) > 1:
         raise InputError(f"--replicas-cpu {config.replicas_cpu}: not together with --gpu {config.gpu}; leave one out")
+    _check_workers(config)
     steps = config.steps_per_epoch
     if steps is not None and steps % config.steps_per_execution:
         raise InputError(
             f"--steps-per-execution {config.steps_per_execution}: does not divide the {steps} steps of an epoch; give "
             "another, or another --steps-per-epoch"
         )
+
+
+def _check_workers(config) -> None:
+    if (config.workers is None) != (config.worker is None):
+        there, missing = ("--workers", "--worker N") if config.worker is None else ("--worker", "--workers HOST:PORT,…")
+        raise InputError(f"{there}: needs {missing} beside it")
+    if config.workers is None:
+        return
+    names = config.workers.split(",")
+    if len(names) < 2 or len(set(names)) < len(names) or not all(re.fullmatch(r"\S+:\d+", name) for name in names):
+        raise InputError(f"--workers {config.workers}: give two or more, each once, such as HOST:PORT,HOST:PORT")
+    if not 0 <= config.worker < len(names):
+        raise InputError(f"--worker {config.worker}: must lie from 0 to {len(names) - 1}")
+    if config.replicas_cpu > 1:
+        raise InputError(f"--replicas-cpu {config.replicas_cpu}: not together with --workers; leave one out")
 
 
 # A setting of the first column is of use only where that of the second has one of these values.

@@ -244,6 +244,12 @@ def _add_strong(group) -> None:
 
 def _add_output(group) -> None:
     group.add_argument(
+        "--workers",
+        metavar="HOST:PORT,…",
+        help="processes that share every batch, the same list on each (docs/scaling.md); or set TF_CONFIG",
+    )
+    group.add_argument("--worker", type=int, metavar="N", help="which of --workers this is, from 0")
+    group.add_argument(
         "--replicas-cpu", type=int, metavar="N", help="split every batch over N parts of the CPU, as over N GPUs"
     )
     group.add_argument("--output", metavar="DIR", help="folder of all runs (default: runs)")
@@ -285,7 +291,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
         prepare_tensorflow()
         from sesemi import quiet
 
-        quiet.load_tensorflow(cpus=config.replicas_cpu)
+        several = tell_workers(config)
+        if several and action == "train" and not config.quiet:
+            print(f"waiting for the others: worker {several[0]} of {several[1]}", flush=True)
+        quiet.load_tensorflow(cpus=config.replicas_cpu, workers=bool(several) and action == "train")
         from sesemi import runner
 
         return runner.execute(config, origins, action=action)
@@ -300,6 +309,20 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
 def select_device(gpu: str) -> None:
     """Say which GPU TensorFlow may see; has to happen before it is loaded."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu == "cpu" else gpu
+
+
+def tell_workers(config) -> tuple[int, str] | None:
+    """Say in TF_CONFIG which processes share the run; has to happen before TensorFlow is loaded.
+
+    Returns:
+        Which of them this is, and all of them; None for a run of one process.
+    """
+    if config.workers is not None:
+        task = {"type": "worker", "index": config.worker}
+        cluster = {"worker": config.workers.split(",")}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+    found = config_module.cluster_of(os.environ.get("TF_CONFIG"))
+    return None if found is None else (found[1], ",".join(found[0]))
 
 
 def prepare_tensorflow() -> None:

@@ -20,6 +20,8 @@ PLACEMENT = (
     "output",
     "name",
     "gpu",
+    "workers",
+    "worker",
     "steps_per_execution",
     "tensorboard",
     "quiet",
@@ -89,6 +91,8 @@ class RunConfig:
         name: folder of this run in `output`.
         gpu: CUDA_VISIBLE_DEVICES, or ``cpu``; several GPUs, with commas, share every batch.
         replicas_cpu: as how many devices the CPU is used, for tests of what several GPUs would do.
+        workers: ``HOST:PORT`` of all processes that share the run, with commas, or None.
+        worker: which of them this is, from 0; worker 0 writes the run folder.
         sync_batch_norm: whether several devices normalize their images together, by BatchNorm.
         steps_per_execution: updates that TensorFlow makes without coming back to Python.
         tensorboard: whether to write TensorBoard logs into the run folder.
@@ -145,6 +149,8 @@ class RunConfig:
     name: str
     gpu: str
     replicas_cpu: int
+    workers: str | None
+    worker: int | None
     sync_batch_norm: bool
     steps_per_execution: int
     tensorboard: bool
@@ -214,6 +220,8 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
         "name": None,
         "gpu": "0",
         "replicas_cpu": 1,
+        "workers": None,
+        "worker": None,
         "sync_batch_norm": False,
         "steps_per_execution": 1,
         "tensorboard": False,
@@ -268,6 +276,32 @@ def _default_name(values: dict[str, Any], origins: Origins) -> str:
     if others:
         name += "-" + hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8]
     return name
+
+
+def cluster_of(text: str | None) -> tuple[list[str], int] | None:
+    """What TF_CONFIG says of the processes that share a run.
+
+    Args:
+        text: of the variable, or None.
+
+    Returns:
+        ``HOST:PORT`` of all, the chief first, and which of them this is; None where there is but one.
+
+    Raises:
+        InputError: it is not what TensorFlow documents.
+    """
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+        cluster, task = found["cluster"], found["task"]
+        chiefs, others = cluster.get("chief", []), cluster.get("worker", [])
+        number = int(task["index"]) + {"chief": 0, "worker": len(chiefs)}[task["type"]]
+        names = [*chiefs, *others]
+        names[number]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(f"TF_CONFIG: {text!r} is not a cluster and a task ({error!r}); see docs/scaling.md") from error
+    return (names, number) if len(names) > 1 else None
 
 
 def to_json(config: RunConfig, origins: Origins) -> str:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from sesemi import replicas
+from sesemi import replicas, workers
 from sesemi.config import RunConfig
 from sesemi.errors import InputError
 
@@ -13,13 +13,14 @@ def strategy(config: RunConfig) -> tf.distribute.Strategy:
     Raises:
         InputError: there are not as many devices as the flags say, or the batches do not divide by their number.
     """
-    names = _names(config)
-    check_batches(config, len(names))
-    if config.jit == "on" and len(names) > 1:
+    found = replicas.of_workers() if workers.addresses() else replicas.on_devices(_names(config))
+    count = found.num_replicas_in_sync
+    check_batches(config, count)
+    if config.jit == "on" and count > 1:
         raise InputError(
-            f"--jit on: XLA compiles a step for one device, not the exchange between {len(names)}; leave it out"
+            f"--jit on: XLA compiles a step for one device, not the exchange between {count}; leave it out"
         )
-    return replicas.on_devices(names)
+    return found
 
 
 def _names(config: RunConfig) -> list[str]:

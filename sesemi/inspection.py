@@ -57,10 +57,16 @@ def dry_run(config: RunConfig, origins: Origins) -> None:
     print(f"about {materials.images_per_step / seconds:.0f} images/s, {human_time(total)} without evaluation")
 
 
-def time_step(model: SemiSupervisedModel, materials: assembly.Materials) -> float:
-    """Seconds of a training step, the median of a few after the first; the model's weights change."""
-    config = materials.config
-    steps = min(_TIMED_STEPS, config.total_steps) + 1
+def time_step(model: SemiSupervisedModel, materials: assembly.Materials, steps: int | None = None) -> float:
+    """Seconds of a training step, the median of a few after the first; the model's weights change.
+
+    Args:
+        model: compiled.
+        materials: it is made of.
+        steps: how many; default: as many as take a few seconds.
+    """
+    config, limit = materials.config, _TIMED_S if steps is None else float("inf")
+    steps = (steps or min(_TIMED_STEPS, config.total_steps)) + 1
     iterator = iter(assembly.batches(materials, 0, steps * config.steps_per_execution))
     model.make_train_function()
     times: list[float] = []
@@ -68,7 +74,7 @@ def time_step(model: SemiSupervisedModel, materials: assembly.Materials) -> floa
         began = time.perf_counter()
         float(model.train_function(iterator)["loss"])
         times.append(time.perf_counter() - began)
-        if sum(times[1:]) > _TIMED_S:
+        if sum(times[1:]) > limit:
             break
     return float(np.median(times[1:] or times)) / config.steps_per_execution
 

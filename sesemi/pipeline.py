@@ -91,13 +91,15 @@ class DevicePixels:
         """Gather a batch.
 
         Args:
-            batch: ``step`` (scalar), ``labeled`` ``[B]`` and ``unlabeled`` ``[U]`` indices.
+            batch: ``step`` (scalar), ``labeled`` ``[B]`` and ``unlabeled`` ``[U]`` indices; under a strategy ``[1, B]``
+                and ``[1, U]``.
 
         Returns:
             ``step``, ``labeled`` and ``unlabeled`` images (uint8), ``labels`` ``[B]``, and the indices as
             ``labeled_index`` and ``unlabeled_index``.
         """
         images = replicas.own(self._images)
+        batch = {name: value[0] if value.shape.rank == 2 else value for name, value in batch.items()}
         return {
             "step": batch["step"],
             "labeled_index": batch["labeled"],
@@ -139,7 +141,8 @@ def index_batches(
         stop: the step after the last.
 
     Returns:
-        Elements ``{"step": int64 scalar, "labeled": [B] int32, "unlabeled": [U] int32}``.
+        Elements ``{"step": int64 scalar, "labeled": [B] int32, "unlabeled": [U] int32}``; under a strategy those of a
+        replica, as ``[1, B]`` and ``[1, U]``.
 
     Raises:
         ValueError: a batch size is no multiple of the number of replicas.
@@ -159,7 +162,8 @@ def index_batches(
         for name, (pool, size) in streams.items():
             own = size // shares
             part[name] = _shuffled(pool, step * size + replica * own + tf.range(own, dtype=tf.int64), seed, name)
-        return part
+        # The streams of several workers forget the size of the first axis, so they are given another one.
+        return part if shares == 1 else {k: v if k == "step" else v[None] for k, v in part.items()}
 
     def parts(first: int, own: int) -> tf.data.Dataset:
         """The parts of the replicas from `first` on, in turn: one for each in every step."""

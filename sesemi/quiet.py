@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Iterator
 
 
-def load_tensorflow(cpus: int = 1) -> None:
+def load_tensorflow(cpus: int = 1, workers: bool = False) -> None:
     """Import TensorFlow and start its devices.
 
     Args:
         cpus: as how many devices the CPU appears.
+        workers: whether this process is one of several (TF_CONFIG); waits for the others.
 
     TF_CPP_MIN_LOG_LEVEL does not reach what TensorFlow 2.21 writes before its logging is set up, so the process'
     stderr goes to a file meanwhile; if the import fails, what it wrote is shown.
@@ -24,6 +25,10 @@ def load_tensorflow(cpus: int = 1) -> None:
         if cpus > 1:
             (cpu,) = tf.config.list_physical_devices("CPU")
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
+        if workers:
+            from sesemi import replicas
+
+            replicas.of_workers()
         tf.config.list_logical_devices()
         tf.zeros(()) + 0.0
 

@@ -6,6 +6,7 @@ back what it was given.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -76,6 +77,12 @@ def on_devices(names: Sequence[str]) -> tf.distribute.Strategy:
     # On the CPU, TensorFlow's collectives of two strategies in one process would take each other for the same.
     how = tf.distribute.ReductionToOneDevice() if all("CPU" in name for name in names) else None
     return tf.distribute.MirroredStrategy(names, cross_device_ops=how)
+
+
+@functools.cache
+def of_workers() -> tf.distribute.Strategy:
+    """For all devices of all processes of TF_CONFIG; has to be made before TensorFlow does anything else."""
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 @contextlib.contextmanager

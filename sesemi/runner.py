@@ -1,5 +1,6 @@
 """`run(config)`: where everything meets. Trains, survives being stopped, evaluates, and leaves the run folder."""
 
+import contextlib
 import json
 import os
 import platform
@@ -12,11 +13,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from sesemi import assembly, callbacks, checkpoint, devices, inspection, results
+from sesemi import assembly, callbacks, checkpoint, devices, inspection, results, workers
 from sesemi import config as config_module
 from sesemi.config import Origins, RunConfig
 from sesemi.errors import InputError
 from sesemi.session import Session, signals_to
+from sesemi.training import SemiSupervisedModel
 
 EXIT_STOPPED_BY_ERROR = 3
 
@@ -32,7 +34,7 @@ def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
     Returns:
         Exit code; see `sesemi.cli.main`.
     """
-    say = (lambda *_: None) if config.quiet else (lambda line: print(line, flush=True))
+    say = (lambda *_: None) if config.quiet or not workers.is_chief() else (lambda line: print(line, flush=True))
     _say_device(config, say)
     for line in assembly.without_effect(assembly.complete(config), origins):
         say(line)
@@ -43,7 +45,8 @@ def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
             print(inspection.preview(config))
         else:
             found = run(config, origins, say=say)
-            print(results.summary(found, config.run_dir))
+            if workers.is_chief():
+                print(results.summary(found, config.run_dir))
         return 0
     except callbacks.Interrupted as stop:
         print(f"{stop}; the same command continues from there")
@@ -53,6 +56,17 @@ def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
     except (callbacks.NonFiniteLossError, checkpoint.CheckpointError) as error:
         print(f"{config.run_dir}: {error}", file=sys.stderr)
         return EXIT_STOPPED_BY_ERROR
+    except workers.LOST as error:
+        if not workers.addresses():
+            raise
+        gone = f"{workers.who_is_gone(error)} is gone ({type(error).__name__})"
+        print(
+            f"worker {workers.number()}: {gone}; the same commands, on all of them, continue from the last checkpoint",
+            file=sys.stderr,
+            flush=True,
+        )
+        # TensorFlow would wait for the one that is gone before it lets go.
+        os._exit(EXIT_STOPPED_BY_ERROR)
     except OSError as error:
         reason = " ".join(str(error).split())
         print(f"{config.run_dir}: {reason}; the same command continues from the last checkpoint", file=sys.stderr)
@@ -84,22 +98,60 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
     """
     started = time.perf_counter()
     config = assembly.complete(config)
-    folder, strategy = config.run_dir, devices.strategy(config)
+    strategy = devices.strategy(config)
+    with contextlib.ExitStack() as held:
+        materials, done = _begin(config, origins or {}, strategy, held, say)
+        if done is not None:
+            return done
+        model, session = _train(materials, strategy, started, say)
+        found = results.finish(materials, model, origins or {}, session) if workers.is_chief() else {}
+        workers.share("done")
+    _tidy(materials.config.run_dir)
+    return found
+
+
+def _begin(config: RunConfig, origins: Origins, strategy, held: contextlib.ExitStack, say):
+    """Lock the folder, load the data, and agree with the other workers; the results, if the run is finished.
+
+    The chief alone touches the folder. An error of one worker is told to all, so that none waits in vain.
+    """
+    folder, materials, finished, error = config.run_dir, None, False, None
+    try:
+        finished = workers.is_chief() and _take_folder(config, held)
+        if not finished:
+            with strategy.scope():
+                materials = assembly.gather(config)
+            if workers.is_chief():
+                for note in materials.data.notes:
+                    say(note)
+                _write_beginning(folder, materials, origins)
+    except InputError as wrong:
+        finished, error = False, str(wrong)
+    chief, *_ = workers.same_for_all(
+        {
+            "error": error,
+            "finished": finished,
+            "config": {name: str(value) for name, value in config.identity().items()},
+            "code": workers.code_digest(results.versions()) if workers.addresses() else None,
+            "data": materials and materials.data_digest,
+        }
+    )
+    if not chief["finished"]:
+        return materials, None
+    say(f"{folder} is finished already; for another run give --seed or --name, or remove the folder")
+    return None, json.loads((folder / results.FILE).read_text()) if workers.is_chief() else {}
+
+
+def _take_folder(config: RunConfig, held: contextlib.ExitStack) -> bool:
+    """Lock the run folder, as long as `held` is; whether the run in it is finished."""
     if config.tensorboard:
         inspection.require_tensorboard()
-    with checkpoint.lock(folder):
-        _refuse_other_run(folder, config)
-        if (folder / results.FILE).exists():
-            _tidy(folder)
-            say(f"{folder} is finished already; for another run give --seed or --name, or remove the folder")
-            return json.loads((folder / results.FILE).read_text())
-        with strategy.scope():
-            materials = assembly.gather(config)
-        config = materials.config
-        for note in materials.data.notes:
-            say(note)
-        _write_beginning(folder, materials, origins or {})
-        return _train(materials, origins or {}, strategy, started, say)
+    held.enter_context(checkpoint.lock(config.run_dir))
+    _refuse_other_run(config.run_dir, config)
+    if (config.run_dir / results.FILE).exists():
+        _tidy(config.run_dir)
+        return True
+    return False
 
 
 def _tidy(folder: Path) -> None:
@@ -161,27 +213,27 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _train(materials: assembly.Materials, origins: Origins, strategy, started: float, say) -> dict[str, Any]:
+def _train(materials: assembly.Materials, strategy, started: float, say) -> tuple[SemiSupervisedModel, Session]:
     config, folder = materials.config, materials.config.run_dir
     checkpoints = checkpoint.Checkpoints(folder / "checkpoints")
-    last = checkpoints.latest()
-    state = checkpoints.read_state(last) if last else {"step": 0, "history": [], "best": {}}
+    last = checkpoints.latest() if workers.is_chief() else None
+    state, *_ = workers.share(checkpoints.read_state(last) if last else {"step": 0, "history": [], "best": {}})
+    begins = state["step"] == 0
     with strategy.scope():
-        model = assembly.build_model(materials, fit_whitening=last is None)
-        if last:
-            checkpoints.load_weights(last, model)
-            say(f"continuing {folder} from step {state['step']} of {config.total_steps}")
-            if state["replicas"] != strategy.num_replicas_in_sync:
-                there, here = state["replicas"], strategy.num_replicas_in_sync
-                say(
-                    f"its steps so far were shared by {there} devices, those to come by {here}: other numbers than by {there}"
-                )
-        else:
-            say(inspection.plan(materials))
+        model = assembly.build_model(materials, fit_whitening=begins)
+    if last:
+        checkpoints.load_weights(last, model)
+    workers.weights_from_chief([*model.variables, *model.optimizer.variables])
+    if begins:
+        say(inspection.plan(materials))
+    else:
+        say(f"continuing {folder} from step {state['step']} of {config.total_steps}")
+        there, here = state["replicas"], strategy.num_replicas_in_sync
+        if there != here:
+            say(f"{there} devices shared its steps so far, {here} go on: the numbers will be other than {there} give")
+    with strategy.scope():
         session = Session(materials, model, checkpoints, state, started)
-        with signals_to(session.saver):
-            session.fit()
+    with signals_to(session.saver):
+        session.fit()
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    found = results.finish(materials, model, origins, session)
-    _tidy(folder)
-    return found
+    return model, session

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sesemi import assembly, callbacks, evaluate, inspection, losses, monitor, progress, promotion, results
+from sesemi import assembly, callbacks, evaluate, inspection, losses, monitor, progress, promotion, results, workers
 
 _CHUNK = 5000
 
@@ -37,7 +37,7 @@ class Session:
         self.progress = progress.Progress(
             epochs=config.epochs,
             images_per_step=materials.images_per_step,
-            show=not config.quiet,
+            show=not config.quiet and workers.is_chief(),
             started=started,
             **timing,
         )
@@ -47,9 +47,12 @@ class Session:
             cure=monitor.Cure(config.method, config.arguments, materials.data.class_names, config.epochs),
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
-        self.saver = callbacks.SaveAndStop(checkpoints, self._state, **timing)
+        self.saver = callbacks.SaveAndStop(checkpoints if workers.is_chief() else None, self._state, **timing)
+        # Where nothing is left to train, `fit` never tells it.
+        self.saver.set_model(model)
         self.promotions = promotion.Promotions(**state.get("promotions", {}))
         materials.pixels.relabel(self.promotions.index, self.promotions.labels)
+        self._writes = workers.is_chief()
         self._classify = {name: _probabilities(network) for name, network in model.networks_by_name.items()}
 
     def fit(self) -> None:
@@ -81,7 +84,8 @@ class Session:
         return [*range(config.promote_from, config.epochs, config.promote_every), config.epochs]
 
     def _batches(self, start: int, stop: int):
-        return assembly.batches(self._materials, start, stop, self.promotions.index)
+        with self._model.distribute_strategy.scope():
+            return assembly.batches(self._materials, start, stop, self.promotions.index)
 
     def _promote_if_due(self, epoch: int) -> None:
         """At a stage's first step, unless the checkpoint knows of it already."""
@@ -94,7 +98,8 @@ class Session:
             return
         classify, *_ = self._classify.values()
         chunks = [data.train_images[candidates[i : i + _CHUNK]] for i in range(0, len(candidates), _CHUNK)]
-        probs = np.concatenate([evaluate.probabilities(classify, chunk) for chunk in chunks])
+        # Other machines may round otherwise, and one image more or less would be another run.
+        probs = workers.from_chief(np.concatenate([evaluate.probabilities(classify, chunk) for chunk in chunks]))
         chosen = promotion.choose(
             probs, config.promote, threshold=config.promote_threshold, fraction=config.promote_fraction
         )
@@ -105,6 +110,12 @@ class Session:
 
     def _callbacks(self) -> list:
         config, data, split = self._materials.config, self._materials.data, self._materials.split
+        restore = callbacks.RestoreMetrics(
+            self._before.get("metrics") if self._first % config.steps_per_epoch else None
+        )
+        guard = callbacks.StopOnNonFiniteLoss(lambda: self.saver.step + 1)
+        if not self._writes:
+            return [restore, guard, self.saver]
         errors = {}
         for number, classify in enumerate(self._classify.values()):
             # The network that the paper evaluates has the plain names.
@@ -114,11 +125,7 @@ class Session:
                 held_out = split.validation
                 images, labels = data.train_images[held_out], data.train_labels[held_out]
                 errors[f"{prefix}validation"] = _error(classify, images, labels)
-        found = [
-            callbacks.RestoreMetrics(self._before.get("metrics") if self._first % config.steps_per_epoch else None),
-            callbacks.StopOnNonFiniteLoss(lambda: self.saver.step + 1),
-            callbacks.EpochEvaluation(errors),
-        ]
+        found = [restore, guard, callbacks.EpochEvaluation(errors)]
         if config.tensorboard:
             found.append(keras.callbacks.TensorBoard(config.run_dir / "tensorboard", write_graph=False))
         if len(split.validation):

@@ -4,7 +4,7 @@ import random
 
 import keras
 
-from sesemi import evaluate, losses, schedules, training_layers
+from sesemi import evaluate, losses, schedules, training_layers, workers
 
 
 class NewStudents(keras.callbacks.Callback):
@@ -28,7 +28,8 @@ class NewStudents(keras.callbacks.Callback):
         step, number = self.model.optimizer.iterations, self.model.student_number
         self._step, self._number = int(step.numpy()), int(number.numpy())
         network = self.model.classifier
-        self._classify = evaluate.Compiled(lambda images: losses.softmax(network(network.preprocess(images))))
+        with self.model.distribute_strategy.scope():
+            self._classify = evaluate.Compiled(lambda images: losses.softmax(network(network.preprocess(images))))
 
     def on_train_batch_begin(self, batch, logs=None):
         """A new student, if it is time."""
@@ -37,7 +38,7 @@ class NewStudents(keras.callbacks.Callback):
         if number > self._number:
             self._number = number
             images = self.model.pixels.host_images()
-            self.model.method.next_student(evaluate.probabilities(self._classify, images))
+            self.model.method.next_student(workers.from_chief(evaluate.probabilities(self._classify, images)))
             start_again(self.model, seed=self.model.seed + 1_000_003 * number)
             self.model.student_number.assign(number)
 

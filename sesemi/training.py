@@ -76,6 +76,10 @@ class SemiSupervisedModel(keras.Model):
         method.build(Sizes(features, classifier.num_classes, images, unlabeled_images, values))
         if method.students > 1:
             self.student_number = self.add_weight(name="student_number", initializer="zeros", trainable=False)
+        # Of several workers: whether this one was asked to stop, and whether any was, as of the last step.
+        self.stop_here, self.stop_anywhere = (
+            (tf.Variable(0.0, trainable=False) for _ in range(2)) if replicas.several_workers() else (None, None)
+        )
         self._mover: EMATeacher | None = None
         self.teacher = None if method.ema_decay is None else classifier.frozen_copy("teacher")
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -163,7 +167,11 @@ class SemiSupervisedModel(keras.Model):
 
     def tracked(self, terms: dict) -> dict:
         """Running means over the epoch of the losses of all replicas."""
-        means = replicas.mean(ops.stack(list(terms.values())))
+        asked = [] if self.stop_here is None else [tf.convert_to_tensor(self.stop_here)]
+        means = replicas.mean(ops.stack([*terms.values(), *asked]))
+        if asked:
+            self.stop_anywhere.assign(means[-1])
+            means = means[:-1]
         trackers = {"loss": self.loss_tracker, **self.trackers}
         for name, value in zip(terms, ops.unstack(means), strict=True):
             trackers[name].update_state(value)

@@ -44,6 +44,7 @@ FLOORS = [
         "sesemi.promotion",
         "sesemi.monitor",
     },
+    {"sesemi.workers"},
     {"sesemi.replicas"},
     {"sesemi.config"},
     {"sesemi.checks"},
@@ -55,6 +56,7 @@ MAY_IMPORT_DATA_AND_NETWORKS = {"sesemi.assembly"}
 MAY_IMPORT_TENSORFLOW = {
     "sesemi.rng", "sesemi.pipeline", "sesemi.training_layers", "sesemi.training", "sesemi.evaluate", "sesemi.quiet",
     "sesemi.assembly", "sesemi.runner", "sesemi.teacher", "sesemi.autodiff", "sesemi.replicas", "sesemi.devices",
+    "sesemi.workers",
 }  # fmt: skip
 STANDARD_LIBRARY_ONLY = {"sesemi", "sesemi.cli", "sesemi.config", "sesemi.checks", "sesemi.presets", "sesemi.errors"}
 

@@ -75,9 +75,7 @@ def test_several_steps_an_execution_change_nothing(tmp_path):
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_float16_trains_with_a_scaled_loss(tmp_path, devices):
-    found, folder = run(
-        tmp_path, "half", method="pi_model", precision="float16", replicas_cpu=devices, steps_per_epoch=6
-    )
+    found, _ = run(tmp_path, "half", method="pi_model", precision="float16", replicas_cpu=devices, steps_per_epoch=6)
     exact, _ = run(tmp_path, "exact", method="pi_model", replicas_cpu=devices, steps_per_epoch=6)
     assert found["train_losses"]["loss"] == pytest.approx(exact["train_losses"]["loss"], rel=0.02)
 

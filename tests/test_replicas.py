@@ -96,7 +96,7 @@ def test_batches_go_round_the_replicas_in_the_order_of_one(small, two):
     assert len(alone) == len(both) == 6
     for whole, parts in zip(alone, both, strict=True):
         for name in ("labeled", "unlabeled"):
-            together = np.concatenate([part.numpy() for part in parts[name].values])
+            together = np.concatenate([part.numpy()[0] for part in parts[name].values])
             np.testing.assert_array_equal(together, whole[name])
         assert {int(step) for step in parts["step"].values} == {int(whole["step"])}
 
