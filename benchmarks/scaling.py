@@ -47,13 +47,11 @@ def main() -> None:
             print(f"{count} x: {found[count][-1]['images_per_second']:.1f} images/s", flush=True)
     rates = {count: statistics.median(r["images_per_second"] for r in runs) for count, runs in found.items()}
     ratios = [b["images_per_second"] / a["images_per_second"] for a, b in zip(found[1], found[2], strict=True)]
-    sent = found[2][0]
     print(f"{args.network}, {args.method}, {args.precision}, {args.labeled_batch_size} + {args.batch_size} a worker")
     print(f"  one worker   {rates[1]:9.1f} images/s, median of {args.rounds}")
     print(f"  two workers  {rates[2]:9.1f} images/s; two / one {statistics.median(ratios):.2f}")
-    print(
-        f"  all-reduced in a step: {sent['gradients']:,} bytes of gradients, {sent['averages']:,} of BatchNorm's averages"
-    )
+    gradients, averages = (f"{found[2][0][name]:,}" for name in ("gradients", "averages"))
+    print(f"  all-reduced in a step [bytes]: gradients {gradients}, BatchNorm's averages {averages}")
 
 
 def measured(cores: list[int]) -> dict:
