@@ -32,14 +32,14 @@ class Materials:
         data: the images.
         split: who is labeled.
         data_digest: SHA-256 of the training images and labels.
-        pixels: the training images on the device, with the labels that training may see.
+        pixels: the training images on the devices, with the labels that training may see; None before `place`.
     """
 
     config: RunConfig
     data: datasets.ImageData
     split: splits.Split
     data_digest: str
-    pixels: pipeline.DevicePixels
+    pixels: pipeline.DevicePixels | None = None
 
     @property
     def pool(self) -> np.ndarray:
@@ -146,7 +146,12 @@ def build_method(config: RunConfig) -> Method:
 
 
 def gather(config: RunConfig) -> Materials:
-    """Load the data and split it.
+    """`load` and `place`."""
+    return place(load(config))
+
+
+def load(config: RunConfig) -> Materials:
+    """Load the data and split it; `place` has still to put the images on the devices.
 
     Raises:
         InputError: the data are missing or damaged, or do not fit the configuration.
@@ -177,11 +182,17 @@ def gather(config: RunConfig) -> Materials:
         config = config.replace(steps_per_epoch=max(len(pool) // config.batch_size // whole, 1) * whole)
     digest = hashlib.sha256(data.train_images)
     digest.update(data.train_labels.tobytes())
-    visible = pipeline.visible_labels(data.train_labels, split.labeled)
+    return Materials(config, data, split, digest.hexdigest())
+
+
+def place(materials: Materials) -> Materials:
+    """Put the training images on all devices of the current strategy."""
+    data = materials.data
+    visible = pipeline.visible_labels(data.train_labels, materials.split.labeled)
     pixels = pipeline.DevicePixels(data.train_images, visible, truth=data.train_labels)
     # From here on there is one copy of the images: the loader's array is let go of.
     data = dataclasses.replace(data, train_images=pixels.host_images())
-    return Materials(config, data, split, digest.hexdigest(), pixels)
+    return dataclasses.replace(materials, data=data, pixels=pixels)
 
 
 def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedModel:

@@ -7,7 +7,7 @@ from sesemi import training_layers
 
 
 class Classifier(keras.Model):
-    """A trunk with a class head: trunk -> global average -> dropout -> Dense (Glorot-uniform, with bias).
+    """A trunk with a class head: trunk -> global average -> dropout -> Dense (Glorot-uniform, with bias, in float32).
 
     Args:
         trunk: a functional Keras model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
@@ -28,7 +28,7 @@ class Classifier(keras.Model):
         self.trunk = training_layers.for_training(trunk, synchronized=synchronized)
         self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
         self.dropout = training_layers.StepDropout(dropout, name="head_dropout")
-        self.head = keras.layers.Dense(num_classes, name="head")
+        self.head = keras.layers.Dense(num_classes, dtype="float32", name="head")
         self.build((None, *self.image_shape))
 
     def frozen_copy(self, name: str) -> "Classifier":
@@ -49,9 +49,9 @@ class Classifier(keras.Model):
         return self.pool(self.trunk(prepared, training=training))
 
     def classify(self, features, training: bool = False):
-        """Class logits ``[B, C]`` of the trunk's features."""
+        """Class logits ``[B, C]`` of the trunk's features, in float32 whatever the compute dtype is."""
         return self.head(self.dropout(features, training=training))
 
     def call(self, prepared, training: bool = False):
-        """Class logits ``[B, C]`` of preprocessed images ``[B, H, W, C]``, in the compute dtype."""
+        """Class logits ``[B, C]`` of preprocessed images ``[B, H, W, C]``, in float32."""
         return self.classify(self.features(prepared, training=training), training=training)

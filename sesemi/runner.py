@@ -119,12 +119,9 @@ def _begin(config: RunConfig, origins: Origins, strategy, held: contextlib.ExitS
     try:
         finished = workers.is_chief() and _take_folder(config, held)
         if not finished:
-            with strategy.scope():
-                materials = assembly.gather(config)
+            materials = assembly.load(config)
             if workers.is_chief():
-                for note in materials.data.notes:
-                    say(note)
-                _write_beginning(folder, materials, origins)
+                _refuse_other_split(folder, materials)
     except InputError as wrong:
         finished, error = False, str(wrong)
     chief, *_ = workers.same_for_all(
@@ -137,7 +134,12 @@ def _begin(config: RunConfig, origins: Origins, strategy, held: contextlib.ExitS
         }
     )
     if not chief["finished"]:
-        return materials, None
+        for note in materials.data.notes:
+            say(note)
+        if workers.is_chief():
+            _write_beginning(folder, materials, origins)
+        with strategy.scope():
+            return assembly.place(materials), None
     say(f"{folder} is finished already; for another run give --seed or --name, or remove the folder")
     return None, json.loads((folder / results.FILE).read_text()) if workers.is_chief() else {}
 
@@ -176,22 +178,29 @@ def _refuse_other_run(folder: Path, config: RunConfig) -> None:
         raise InputError(f"{folder} holds another run ({'; '.join(different)}); give another --name")
 
 
+def _split_of(materials: assembly.Materials) -> dict[str, Any]:
+    return {**json.loads(materials.split.to_json()), "data_sha256": materials.data_digest}
+
+
+def _refuse_other_split(folder: Path, materials: assembly.Materials) -> None:
+    path = folder / "split.json"
+    if not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); remove the folder, or give another --name") from error
+    if before != _split_of(materials):
+        raise InputError(f"{folder}: the data or the split differ from those the run began with; give another --name")
+
+
 def _write_beginning(folder: Path, materials: assembly.Materials, origins: Origins) -> None:
-    split = {**json.loads(materials.split.to_json()), "data_sha256": materials.data_digest}
     path = folder / "split.json"
     if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except ValueError as error:
-            raise InputError(f"{path} is damaged ({error}); remove the folder, or give another --name") from error
-        if before != split:
-            raise InputError(
-                f"{folder}: the data or the split differ from those the run began with; give another --name"
-            )
         return
     checkpoint.write_atomically(folder / "config.json", config_module.to_json(materials.config, origins))
     checkpoint.write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2) + "\n")
-    checkpoint.write_atomically(path, json.dumps(split) + "\n")
+    checkpoint.write_atomically(path, json.dumps(_split_of(materials)) + "\n")
 
 
 def _environment() -> dict[str, Any]:

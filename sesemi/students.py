@@ -56,7 +56,7 @@ def start_again(model: keras.Model, *, seed: int) -> None:
         config |= {"seed": draw.randrange(2**31)} if "seed" in config else {}
         variable.assign(type(initializer).from_config(config)(variable.shape, variable.dtype))
     for variable in model.optimizer.variables:
-        if variable.name not in ("iteration", "learning_rate"):
+        if variable.name not in ("iteration", "learning_rate", "step_counter", "dynamic_scale"):
             variable.assign(keras.ops.zeros_like(variable))
 
 

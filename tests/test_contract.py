@@ -219,6 +219,9 @@ def test_bfloat16_is_finite_and_keeps_float32_weights(case, small):
     history.pop(monitor.ACCURACY, None)
     assert all(np.isfinite(value).all() for value in history.values())
     assert {str(v.dtype) for v in model.trainable_variables} == {"float32"}
+    student, _ = model.networks(rng.Draws(0, 0))
+    features = student.features(np.zeros((2, 8, 8, 2), np.float32))
+    assert (features.dtype, student.logits(features).dtype) == ("bfloat16", "float32")
 
 
 def test_sesemi_is_the_published_loss_of_the_six_transforms_of_unflipped_images(small):

@@ -55,7 +55,7 @@ class CRMatch(Method):
         self.projector = keras.layers.Dense(sizes.features, name="projector")
         self.projector.build((None, sizes.values))
         self.hidden = keras.layers.Dense(sizes.features, activation="relu", name="rotations_hidden")
-        self.four_way = keras.layers.Dense(4, name="rotations_head")
+        self.four_way = keras.layers.Dense(4, dtype="float32", name="rotations_head")
         for layer in (self.hidden, self.four_way):
             layer.build((None, sizes.features))
         self.built = True

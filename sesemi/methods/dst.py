@@ -87,7 +87,8 @@ class Head(keras.layers.Layer):
 
     def __init__(self, classes: int, width: int, **kwargs):
         super().__init__(**kwargs)
-        self.hidden, self.out = keras.layers.Dense(width, activation="relu"), keras.layers.Dense(classes)
+        self.hidden = keras.layers.Dense(width, activation="relu")
+        self.out = keras.layers.Dense(classes, dtype="float32")
         self.dropout = StepDropout(0.5)
         self.dropout.salt = self.name
 

@@ -56,7 +56,7 @@ class MeanTeacher(Method):
     def build(self, sizes):
         """Create the second head."""
         if self.two_heads:
-            self.head = keras.layers.Dense(sizes.classes, name="consistency_head")
+            self.head = keras.layers.Dense(sizes.classes, dtype="float32", name="consistency_head")
             self.head.build((None, sizes.features))
         self.built = True
 

@@ -72,7 +72,7 @@ class ReMixMatch(Method):
 
     def build(self, sizes):
         """Create the rotation head and the two windows."""
-        self.four_way = keras.layers.Dense(4, name="rotations_head")
+        self.four_way = keras.layers.Dense(4, dtype="float32", name="rotations_head")
         self.four_way.build((None, sizes.features))
         for name in ("labels_seen", "guesses_seen"):
             setattr(self, name, self.running_average(name, (WINDOW, sizes.classes), 1.0 / sizes.classes))

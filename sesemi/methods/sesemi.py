@@ -28,7 +28,7 @@ class SESEMI(Method):
     def __init__(self, rotation_weight: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.rotation_weight = rotation_weight
-        self.head = keras.layers.Dense(len(rotation.TRANSFORMS), name="rotation_head")
+        self.head = keras.layers.Dense(len(rotation.TRANSFORMS), dtype="float32", name="rotation_head")
 
     def build(self, sizes):
         """Create the six-way head (Glorot-uniform, with bias)."""

@@ -29,7 +29,7 @@ class WithRotation(Method):
         self.terms = (*method.terms, "rotation")
         for name in _TAKEN_OVER:
             setattr(self, name, getattr(method, name))
-        self.head = keras.layers.Dense(len(rotation.TRANSFORMS), name="rotation_head")
+        self.head = keras.layers.Dense(len(rotation.TRANSFORMS), dtype="float32", name="rotation_head")
 
     def images_per_step(self, *, labeled, unlabeled):
         """The method's, and six views of each unlabeled image."""
