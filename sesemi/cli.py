@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sesemi import config as config_module
-from sesemi import presets
+from sesemi import presets, rendezvous
 from sesemi.checks import CHOICES
 from sesemi.errors import InputError
 
@@ -292,9 +292,14 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
         from sesemi import quiet
 
         several = tell_workers(config)
-        if several and action == "train" and not config.quiet:
-            print(f"waiting for the others: worker {several[0]} of {several[1]}", flush=True)
-        quiet.load_tensorflow(cpus=config.replicas_cpu, workers=bool(several) and action == "train")
+        if several and action != "train":
+            raise InputError(f"--{action}: looks at one process; leave --workers, --worker and TF_CONFIG out")
+        if several:
+            names, number = several
+            if not config.quiet:
+                print(f"worker {number} of {len(names)}: waiting for the others", flush=True)
+            rendezvous.wait_for_all(names, number)
+        quiet.load_tensorflow(cpus=config.replicas_cpu, workers=bool(several))
         from sesemi import runner
 
         return runner.execute(config, origins, action=action)
@@ -311,18 +316,17 @@ def select_device(gpu: str) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu == "cpu" else gpu
 
 
-def tell_workers(config) -> tuple[int, str] | None:
+def tell_workers(config) -> tuple[list[str], int] | None:
     """Say in TF_CONFIG which processes share the run; has to happen before TensorFlow is loaded.
 
     Returns:
-        Which of them this is, and all of them; None for a run of one process.
+        All of them, and which of them this is; None for a run of one process.
     """
     if config.workers is not None:
         task = {"type": "worker", "index": config.worker}
         cluster = {"worker": config.workers.split(",")}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
-    found = config_module.cluster_of(os.environ.get("TF_CONFIG"))
-    return None if found is None else (found[1], ",".join(found[0]))
+    return config_module.cluster_of(os.environ.get("TF_CONFIG"))
 
 
 def prepare_tensorflow() -> None:

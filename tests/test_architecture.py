@@ -46,7 +46,7 @@ FLOORS = [
     },
     {"sesemi.workers"},
     {"sesemi.replicas"},
-    {"sesemi.config"},
+    {"sesemi.config", "sesemi.rendezvous"},
     {"sesemi.checks"},
     {"sesemi.presets", "sesemi.errors"},
     {"sesemi"},
@@ -58,7 +58,15 @@ MAY_IMPORT_TENSORFLOW = {
     "sesemi.assembly", "sesemi.runner", "sesemi.teacher", "sesemi.autodiff", "sesemi.replicas", "sesemi.devices",
     "sesemi.workers",
 }  # fmt: skip
-STANDARD_LIBRARY_ONLY = {"sesemi", "sesemi.cli", "sesemi.config", "sesemi.checks", "sesemi.presets", "sesemi.errors"}
+STANDARD_LIBRARY_ONLY = {
+    "sesemi.rendezvous",
+    "sesemi",
+    "sesemi.cli",
+    "sesemi.config",
+    "sesemi.checks",
+    "sesemi.presets",
+    "sesemi.errors",
+}
 
 
 def module_name(path):
