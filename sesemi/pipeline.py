@@ -99,7 +99,7 @@ class DevicePixels:
             ``labeled_index`` and ``unlabeled_index``.
         """
         images = replicas.own(self._images)
-        batch = {name: value[0] if value.shape.rank == 2 else value for name, value in batch.items()}
+        batch = {name: value[0] if name != "step" and len(value.shape) == 2 else value for name, value in batch.items()}
         return {
             "step": batch["step"],
             "labeled_index": batch["labeled"],

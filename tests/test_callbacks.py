@@ -1,6 +1,8 @@
 import json
 import os
+import re
 import signal
+import types
 
 import keras
 import numpy as np
@@ -119,6 +121,10 @@ def test_a_folder_below_a_file_cannot_be_locked(tmp_path):
         pass
 
 
+# Of a model, what a callback asks that counts steps and stops.
+ALONE = types.SimpleNamespace(steps_per_execution=1, stop_here=None, stop_anywhere=None)
+
+
 class Saves:
     def __init__(self):
         self.saved = []
@@ -130,6 +136,7 @@ class Saves:
 def test_the_first_signal_saves_and_stops_the_second_stops_at_once(capsys):
     saves = Saves()
     saver = callbacks.SaveAndStop(saves, dict, steps_per_epoch=10, first_step=4)
+    saver.set_model(ALONE)
     saver.on_train_batch_end(0)
     assert saves.saved == []
     saver.request_stop(signal.SIGTERM)
@@ -144,6 +151,7 @@ def test_the_first_signal_saves_and_stops_the_second_stops_at_once(capsys):
 def test_a_signal_at_the_end_of_an_epoch_waits_for_its_evaluation():
     saves = Saves()
     saver = callbacks.SaveAndStop(saves, dict, steps_per_epoch=2, first_step=1)
+    saver.set_model(ALONE)
     saver.request_stop(signal.SIGINT)
     saver.on_train_batch_end(0)
     assert saves.saved == []
@@ -157,6 +165,7 @@ def test_checkpoints_are_written_now_and_then(monkeypatch):
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
     saves = Saves()
     saver = callbacks.SaveAndStop(saves, dict, steps_per_epoch=1000, first_step=0, every_s=30)
+    saver.set_model(ALONE)
     for _ in range(100):
         now[0] += 1
         saver.on_train_batch_end(0)
@@ -192,9 +201,10 @@ def test_metrics_of_an_interrupted_epoch_are_given_back_once(small):
 
 def test_progress_without_a_terminal_prints_named_values(small, capsys):
     model = small.model("sesemi")
-    shown = progress.Progress(epochs=2, steps_per_epoch=3, images_per_step=30, first_step=0)
+    shown = progress.Progress(epochs=2, steps_per_epoch=3, images_per_step=30, first_step=0, started=0.0)
     small.fit(model, callbacks=[shown])
-    (line,) = capsys.readouterr().out.strip().splitlines()
+    start, line = capsys.readouterr().out.strip().splitlines()
+    assert re.fullmatch(r"first step after [\d.]+ s, [\d.]+ of them to compile", start)
     assert line.startswith("epoch 1/2")
     for name in ("loss", "supervised", "rotation", "l2", "learning_rate", "images/s"):
         assert f" {name} " in line

@@ -65,7 +65,7 @@ def test_dropout_on_svhn(method, network, dropout, trunk_dropout):
         ({"views": 3}, ["--views 3"]),
         ({"name": "../elsewhere"}, ["--name"]),
         ({"name": ".."}, ["--name"]),
-        ({"gpu": "0,1"}, ["--gpu 0,1", "one"]),
+        ({"gpu": "0,0"}, ["--gpu 0,0", "once"]),
         ({"epochs": 1.5}, ["--epochs 1.5", "int"]),
         ({"epochs": True}, ["--epochs True"]),
         ({"colour": 1}, ["colour", "unknown setting"]),

@@ -30,7 +30,7 @@ def test_the_first_student_learns_from_labels_alone(small):
 def test_the_teacher_answers_for_all_images_before_a_new_student_is_born(small):
     model = noisy(small, threshold=0.4)
     small.fit(model, stop=BORN)
-    classify = evaluate.compiled(lambda x: losses.softmax(model.classifier(model.classifier.preprocess(x))))
+    classify = evaluate.Compiled(lambda x: losses.softmax(model.classifier(model.classifier.preprocess(x))))
     said, old = evaluate.probabilities(classify, small.images), trained(model)
     slots = [v for v in model.optimizer.variables if "momentum" in v.path]
     assert slots
