@@ -9,8 +9,8 @@ from sesemi.methods import METHODS
 
 # Each image is mixed with another one of the same replica, so these draw other pairs.
 MIXES_WITHIN_A_REPLICA = {"mixmatch", "remixmatch", "mix_pseudo_label", "ict"}
-# So that images pass the threshold and the memory fills.
-CONFIDENT = {"flexmatch": {"threshold": 0.4}, "adamatch": {"threshold": 0.5}}
+# So that images pass the threshold, not all of them, the memory fills, and labeled ones are annealed.
+CONFIDENT = {"flexmatch": {"threshold": 0.4}, "adamatch": {"threshold": 0.98}, "uda": {"tsa": "log", "threshold": 0.4}}
 LONG = {"sesemi", "mean_teacher", "flexmatch"}
 
 
