@@ -51,7 +51,9 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         for name, value in sorted((logs or {}).items(), key=lambda item: item[0] == "loss"):
             # Where no pseudo-label was accepted, none was right or wrong.
             if name != monitor.ACCURACY and not math.isfinite(value):
-                raise NonFiniteLossError(f"the loss term '{name}' became {value} at step {self._step_of()}")
+                first, count = self._step_of(), getattr(self.model, "steps_per_execution", 1)
+                where = f"at step {first}" if count == 1 else f"in steps {first} to {first + count - 1}"
+                raise NonFiniteLossError(f"the loss term '{name}' became {value} {where}")
 
 
 class EpochEvaluation(keras.callbacks.Callback):

@@ -19,6 +19,13 @@ def test_nan_stops_the_run_and_names_the_term_and_the_step(small):
         guard.on_train_batch_end(0, {"loss": float("nan"), "rotation": float("nan"), "supervised": 1.0})
 
 
+def test_nan_in_several_steps_at_once_names_them_all():
+    guard = callbacks.StopOnNonFiniteLoss(lambda: 41)
+    guard.set_model(types.SimpleNamespace(steps_per_execution=4))
+    with pytest.raises(callbacks.NonFiniteLossError, match="'loss' became nan in steps 41 to 44"):
+        guard.on_train_batch_end(3, {"loss": float("nan")})
+
+
 def test_a_run_that_diverges_is_stopped_by_the_guard(small):
     model = small.model("sesemi", learning_rate=1e12)
     steps = []
