@@ -80,17 +80,12 @@ def complete(config: RunConfig) -> RunConfig:
             f"--promote {config.promote}: {config.method} trains one student after the other, and one that has just "
             "begun would promote; leave it out"
         )
-    lost = [
-        what
-        for what, there in (
-            ("the teacher, which moves after every update", method.ema_decay is not None),
-            ("the students, who begin between two updates", method.students > 1),
-        )
-        if there
-    ]
+    lost = "the teacher, which moves after every update" if method.ema_decay is not None else None
+    if method.students > 1:
+        lost = "the students, who begin between two updates"
     if config.steps_per_execution > 1 and lost:
         raise InputError(
-            f"--steps-per-execution {config.steps_per_execution}: {config.method} would lose {lost[0]}; leave it out"
+            f"--steps-per-execution {config.steps_per_execution}: {config.method} would lose {lost}; leave it out"
         )
     try:
         method.check_batches(

@@ -7,7 +7,7 @@ back what it was given.
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -91,30 +91,21 @@ def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
     TensorFlow would otherwise send each such variable around whenever it changes, tables of all images included.
     """
-
-    def creator(following, **how):
-        # Keras says which it trains when it makes them; Keras' metrics would be added up over the replicas.
-        if not how.get("trainable", True):
-            how["synchronization"] = tf.VariableSynchronization.ON_READ
-            how["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
-        return following(**how)
-
-    with strategy.scope(), tf.variable_creator_scope(creator) if strategy.num_replicas_in_sync > 1 else _nothing():
+    # Keras says which it trains when it makes them; Keras' metrics would be added up over the replicas.
+    with strategy.scope(), _kept_on_each(lambda how: not how.get("trainable", True)):
         yield
 
 
-@contextlib.contextmanager
-def scale_scope() -> Iterator[None]:
+def scale_scope() -> contextlib.AbstractContextManager:
     """Inside, an optimizer of the current strategy is built: the scale of its loss is like what is not trained."""
+    return _kept_on_each(lambda how: how.get("name") in ("step_counter", "dynamic_scale"))
 
+
+def _kept_on_each(which: Callable[[dict[str, Any]], bool]) -> contextlib.AbstractContextManager:
     def creator(following, **how):
-        if how.get("name") in ("step_counter", "dynamic_scale"):
+        if which(how):
             how["synchronization"] = tf.VariableSynchronization.ON_READ
             how["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
         return following(**how)
 
-    with tf.variable_creator_scope(creator) if count() > 1 else _nothing():
-        yield
-
-
-_nothing = contextlib.nullcontext
+    return tf.variable_creator_scope(creator) if count() > 1 else contextlib.nullcontext()

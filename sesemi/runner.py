@@ -99,15 +99,19 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
     started = time.perf_counter()
     config = assembly.complete(config)
     strategy = devices.strategy(config)
+    if config.sync_batch_norm and strategy.num_replicas_in_sync == 1:
+        say("--sync-batch-norm: there is one device; it changes nothing")
     with contextlib.ExitStack() as held:
         materials, done = _begin(config, origins or {}, strategy, held, say)
         if done is not None:
             return done
         model, session = _train(materials, strategy, started, say)
-        found = results.finish(materials, model, origins or {}, session) if workers.is_chief() else {}
+        found = {}
+        if workers.is_chief():
+            found = results.finish(materials, model, origins or {}, session)
+            _tidy(config.run_dir)
         workers.share("done")
-    _tidy(materials.config.run_dir)
-    return found
+        return found
 
 
 def _begin(config: RunConfig, origins: Origins, strategy, held: contextlib.ExitStack, say):
@@ -130,7 +134,7 @@ def _begin(config: RunConfig, origins: Origins, strategy, held: contextlib.ExitS
             "finished": finished,
             "config": {name: str(value) for name, value in config.identity().items()},
             "code": workers.code_digest(results.versions()) if workers.addresses() else None,
-            "data": materials and materials.data_digest,
+            "data": materials and [materials.data_digest, materials.split.digest],
         }
     )
     if not chief["finished"]:

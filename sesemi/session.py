@@ -52,7 +52,6 @@ class Session:
         self.saver.set_model(model)
         self.promotions = promotion.Promotions(**state.get("promotions", {}))
         materials.pixels.relabel(self.promotions.index, self.promotions.labels)
-        self._writes = workers.is_chief()
         self._classify = {name: _probabilities(network) for name, network in model.networks_by_name.items()}
 
     def fit(self) -> None:
@@ -114,7 +113,7 @@ class Session:
             self._before.get("metrics") if self._first % config.steps_per_epoch else None
         )
         guard = callbacks.StopOnNonFiniteLoss(lambda: self.saver.step + 1)
-        if not self._writes:
+        if not workers.is_chief():
             return [restore, guard, self.saver]
         errors = {}
         for number, classify in enumerate(self._classify.values()):

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +63,28 @@ def share(value: Any) -> list[Any]:
 
 def from_chief(values: np.ndarray) -> np.ndarray:
     """The chief's array, of the same shape and type on every worker."""
-    return _gathered(np.asarray(values))[0] if addresses() else values
+    if not addresses():
+        return values
+    # A sum, and not a row a worker: tables of all images are large.
+    return _on_all(lambda: replicas.total(tf.constant(values if replicas.number() == 0 else np.zeros_like(values))))
 
 
 def _gathered(values: np.ndarray) -> np.ndarray:
     """``[workers, ...]``."""
+    rows = _on_all(lambda: replicas.gather(tf.constant(values)[None]))
+    return rows[:: len(replicas.of_workers().extended.worker_devices)]
+
+
+def _on_all(exchange: Callable[[], tf.Tensor]) -> np.ndarray:
     strategy, logger = replicas.of_workers(), tf.get_logger()
     level = logger.level
     # It would advise to make functions of what happens a few times a run.
     logger.setLevel("ERROR")
     try:
-        rows = strategy.run(lambda: replicas.gather(tf.constant(values)[None]))
+        found = strategy.run(exchange)
     finally:
         logger.setLevel(level)
-    return strategy.experimental_local_results(rows)[0].numpy()[:: len(strategy.extended.worker_devices)]
+    return strategy.experimental_local_results(found)[0].numpy()
 
 
 def weights_from_chief(variables: Sequence[Any]) -> None:
@@ -96,7 +104,8 @@ def same_for_all(own: dict[str, Any]) -> list[dict[str, Any]]:
     """Compare what must agree.
 
     Args:
-        own: ``error``: a line, or None; ``code``, ``config`` (a dict) and ``data``: what must be the same.
+        own: ``error``: a line, or None; ``code``, ``config`` (a dict) and ``data``: what must be the same; the chief's
+            ``data`` may be None, if it needs none.
 
     Returns:
         What every worker said.
@@ -119,7 +128,7 @@ def same_for_all(own: dict[str, Any]) -> list[dict[str, Any]]:
         different = [f"{k} is {there[k]} on worker 0 and {here[k]} there" for k in there if there[k] != here.get(k)]
         if different:
             raise InputError(f"{who}: other settings ({'; '.join(different)}); give all workers the same flags")
-        if worker["data"] != chief["data"]:
+        if chief["data"] is not None and worker["data"] != chief["data"]:
             raise InputError(f"{who}: other images or labels than worker 0; give all workers the same data")
     return said
 

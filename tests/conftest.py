@@ -1,6 +1,8 @@
 """Loads TensorFlow once, quietly, and gives the tests small data and models."""
 
+import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -115,6 +117,26 @@ class Small:
 
     def fit(self, model, start=0, stop=3, pool=None, **kwargs):
         return model.fit(self.batches(start, stop, pool), verbose=0, shuffle=False, **kwargs)
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Give it a hook of `SaveAndStop` and a condition: there, once, a run of this process is asked to stop."""
+    from sesemi import callbacks, runner
+
+    def arrange(hook, when):
+        monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
+        original, stops = getattr(callbacks.SaveAndStop, hook), []
+
+        def stops_here(self, number, logs=None):
+            if when(self, number) and not stops:
+                stops.append(number)
+                self.request_stop(signal.SIGTERM)
+            original(self, number, logs)
+
+        monkeypatch.setattr(callbacks.SaveAndStop, hook, stops_here)
+
+    return arrange
 
 
 @pytest.fixture(scope="session")

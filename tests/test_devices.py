@@ -1,8 +1,5 @@
 """Runs on several devices, in half precision, and several steps at a time."""
 
-import contextlib
-import signal
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,21 +17,12 @@ def run(tmp_path, name, **given):
     return runner.run(*config.resolve(given), say=lambda _: None), tmp_path / name
 
 
-def test_a_run_on_two_devices_stopped_and_resumed_is_the_same_to_the_bit(tmp_path, monkeypatch):
-    from sesemi import callbacks, runner
+def test_a_run_on_two_devices_stopped_and_resumed_is_the_same_to_the_bit(tmp_path, stop_at):
+    from sesemi import callbacks
 
-    monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
     given = {"method": "flexmatch", "replicas_cpu": 2, "strong_operations": 0, "arguments": {"threshold": 0.3}}
     whole, folder = run(tmp_path, "whole", **given)
-    original, stops = callbacks.SaveAndStop.on_train_batch_end, []
-
-    def stop_here(self, batch, logs=None):
-        if self.step == 2 and not stops:
-            stops.append(self.step)
-            self.request_stop(signal.SIGTERM)
-        original(self, batch, logs)
-
-    monkeypatch.setattr(callbacks.SaveAndStop, "on_train_batch_end", stop_here)
+    stop_at("on_train_batch_end", lambda saver, _: saver.step == 2)
     with pytest.raises(callbacks.Interrupted, match="after step 3"):
         run(tmp_path, "broken", **given)
     broken, other = run(tmp_path, "broken", **given)
@@ -65,20 +53,11 @@ def test_two_devices_classify_every_image_exactly_once(count):
     np.testing.assert_array_equal(probs, np.stack([np.arange(count), np.arange(count) + 1], axis=1))
 
 
-def test_several_steps_an_execution_change_nothing_also_over_an_interruption(tmp_path, monkeypatch):
-    from sesemi import callbacks, runner
+def test_several_steps_an_execution_change_nothing_also_over_an_interruption(tmp_path, stop_at):
+    from sesemi import callbacks
 
-    monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
     one, folder = run(tmp_path, "one", method="pseudo_label")
-    original, stops = callbacks.SaveAndStop.on_train_batch_end, []
-
-    def stop_here(self, batch, logs=None):
-        if not stops:
-            stops.append(self.step)
-            self.request_stop(signal.SIGTERM)
-        original(self, batch, logs)
-
-    monkeypatch.setattr(callbacks.SaveAndStop, "on_train_batch_end", stop_here)
+    stop_at("on_train_batch_end", lambda *_: True)
     with pytest.raises(callbacks.Interrupted, match="after step 2"):
         run(tmp_path, "two", method="pseudo_label", steps_per_execution=2)
     two, other = run(tmp_path, "two", method="pseudo_label", steps_per_execution=2)

@@ -295,23 +295,14 @@ def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
     }  # fmt: skip
 
 
-def test_a_method_with_pseudo_labels_logs_how_they_fare_also_over_an_interruption(tmp_path, monkeypatch):
+def test_a_method_with_pseudo_labels_logs_how_they_fare_also_over_an_interruption(tmp_path, stop_at):
     """Within an epoch; and the warning of a method that accepts nothing comes once, on whichever side of it."""
-    from sesemi import callbacks, runner
+    from sesemi import callbacks
 
-    monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
     given = {"method": "fixmatch", "epochs": 5, "steps_per_epoch": 3, "strong_operations": 0, "cutout": 0.3}
     given |= {"arguments": {"threshold": 0.9999}}
     whole, folder = run_here(tmp_path, "whole", **given)
-    original, stops = callbacks.SaveAndStop.on_train_batch_end, []
-
-    def stop_here(self, batch, logs=None):
-        if self.step == 7 and not stops:
-            stops.append(self.step)
-            self.request_stop(signal.SIGTERM)
-        original(self, batch, logs)
-
-    monkeypatch.setattr(callbacks.SaveAndStop, "on_train_batch_end", stop_here)
+    stop_at("on_train_batch_end", lambda saver, _: saver.step == 7)
     with pytest.raises(callbacks.Interrupted, match="after step 8"):
         run_here(tmp_path, "broken", **given)
     broken, other = run_here(tmp_path, "broken", **given)
@@ -325,23 +316,14 @@ def test_a_method_with_pseudo_labels_logs_how_they_fare_also_over_an_interruptio
         assert {"mask_ratio", "pseudo_label_accuracy"} <= set(next(csv.DictReader(file)))
 
 
-def test_a_noisy_student_stopped_before_its_first_update_is_born_again(tmp_path, monkeypatch):
+def test_a_noisy_student_stopped_before_its_first_update_is_born_again(tmp_path, stop_at):
     """A signal right where a student is done: the next one is not in the checkpoint yet."""
-    from sesemi import callbacks, runner
+    from sesemi import callbacks
 
-    monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
     given = {"method": "noisy_student", "epochs": 3, "steps_per_epoch": 4, "strong_operations": 0}
     given |= {"arguments": {"rounds": 2}}
     whole, folder = run_here(tmp_path, "whole", **given)
-    original, stops = callbacks.SaveAndStop.on_epoch_end, []
-
-    def stop_here(self, epoch, logs=None):
-        if epoch == 0 and not stops:
-            stops.append(epoch)
-            self.request_stop(signal.SIGTERM)
-        original(self, epoch, logs)
-
-    monkeypatch.setattr(callbacks.SaveAndStop, "on_epoch_end", stop_here)
+    stop_at("on_epoch_end", lambda _, epoch: epoch == 0)
     with pytest.raises(callbacks.Interrupted, match="after step 4"):
         run_here(tmp_path, "broken", **given)
     broken, other = run_here(tmp_path, "broken", **given)

@@ -35,11 +35,11 @@ def start(*flags, cwd=ROOT, **environment):
     return subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def both(*flags, others=None, **environment):
-    """Exit codes and what was printed, of worker 0 and worker 1 (which may be given other flags)."""
+def both(*flags, others=None, folders=(ROOT, ROOT), **environment):
+    """Exit codes and what was printed, of worker 0 and worker 1 (which may be given other flags or another folder)."""
     hosts = addresses()
     ours = (flags, flags if others is None else others)
-    processes = [start(*ours[i], "--workers", hosts, "--worker", i, **environment) for i in range(2)]
+    processes = [start(*ours[i], "--workers", hosts, "--worker", i, cwd=folders[i], **environment) for i in range(2)]
     said = [process.communicate(timeout=300) for process in processes]
     return [process.returncode for process in processes], said
 
@@ -100,6 +100,11 @@ def test_a_worker_that_dies_stops_the_other_and_one_that_is_asked_stops_both(tmp
     codes, said = both(*flags)
     assert codes == [0, 0], said
     assert "continuing" in said[0][0]
+    results = (tmp_path / "a" / "results.json").read_text()
+    codes, said = both(*flags)
+    assert codes == [0, 0], said
+    assert "is finished already" in said[0][0]
+    assert (tmp_path / "a" / "results.json").read_text() == results
     whole = [*flags[:-1], tmp_path / "whole"]
     codes, _ = both(*whole)
     assert codes == [0, 0]
@@ -127,6 +132,16 @@ def test_workers_that_do_not_fit_are_refused_on_both(tmp_path, more, others, wor
         assert words in error
         assert len(error.splitlines()) == 1
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("results.json"))
+
+
+def test_other_labeled_images_by_a_file_of_the_same_name_are_refused(tmp_path):
+    folders = [tmp_path / name for name in "ab"]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "labels.txt").write_text("\n".join(map(str, range(number, number + 50))))
+    codes, said = both("--epochs", "1", "--labels-from", "labels.txt", folders=folders)
+    assert codes == [2, 2]
+    assert all("other images or labels than worker 0" in error for _, error in said), said
 
 
 def test_what_must_agree(monkeypatch):
