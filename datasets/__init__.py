@@ -3,10 +3,14 @@
 The folders of the 2019 layout (``cifar-10/``, ``cifar-100/``, ``svhn/``) may lie beside these files.
 """
 
+import dataclasses
 import importlib
 from pathlib import Path
 
-from datasets.base import ImageData
+import numpy as np
+
+from datasets import folder, image_files
+from datasets.base import ImageData, Joined, Reading, compact, held_out
 
 LOADERS = {
     "digits": "datasets.digits",
@@ -16,12 +20,16 @@ LOADERS = {
 }
 
 
-def load(name: str, data_dir: str | Path | None = None) -> ImageData:
+TFDS = "tfds:"
+
+
+def load(name: str, data_dir: str | Path | None = None, how: Reading | None = None) -> ImageData:
     """Load a data set.
 
     Args:
-        name: a key of `LOADERS`.
+        name: a key of `LOADERS`, ``folder`` or ``tfds:NAME``.
         data_dir: where to look and nowhere else; None: the 2019 layout beside this file, then a download.
+        how: of what has no size of its own: the last two.
 
     Returns:
         The images as uint8, see `ImageData`.
@@ -30,6 +38,89 @@ def load(name: str, data_dir: str | Path | None = None) -> ImageData:
         ValueError: unknown name, or a file that is not what it should be.
         FileNotFoundError: a file is missing; the message says where to get it and where to put it.
     """
+    how, place = how or Reading(), None if data_dir is None else Path(data_dir)
+    if name == "folder":
+        return folder.load(place, how)
+    if name.startswith(TFDS):
+        return _of_tfds(name.removeprefix(TFDS), place, how)
     if name not in LOADERS:
-        raise ValueError(f"no data set {name!r}; choose from {', '.join(LOADERS)}")
-    return importlib.import_module(LOADERS[name]).load(None if data_dir is None else Path(data_dir))
+        raise ValueError(f"no data set {name!r}; choose from {', '.join(LOADERS)}, folder, {TFDS}NAME")
+    return importlib.import_module(LOADERS[name]).load(place)
+
+
+def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
+    from datasets import tfds_sets
+
+    parts = tfds_sets.load(name, place, side=how.side, resize=how.resize, limit=how.limit, say=how.say)
+    labeled, pool = len(parts.labels), parts.pool
+    validation = 0 if parts.validation_labels is None else len(parts.validation_labels)
+    labels = np.full(len(pool), -1, np.int32)
+    labels[:labeled] = parts.labels
+    if validation:
+        labels[labeled : labeled + validation] = parts.validation_labels
+    test, test_labels = parts.test, parts.test_labels
+    if test is None:
+        aside = held_out(parts.labels.tolist(), list(map(str, range(labeled))))
+        taken, left = np.flatnonzero(aside), np.flatnonzero(~np.pad(aside, (0, len(pool) - labeled)))
+        test, test_labels = pool[taken], labels[taken]
+        pool, labels, labeled = compact(pool, left), labels[left], labeled - len(taken)
+    found = ImageData(
+        pool,
+        labels,
+        test,
+        test_labels,
+        parts.class_names,
+        parts.notes,
+        validation=np.arange(labeled, labeled + validation),
+    )
+    return found.with_test_held_out() if parts.test is None else found
+
+
+def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, how: Reading) -> ImageData:
+    """Add unlabeled images from elsewhere, behind the training images; without those that are in the test.
+
+    Args:
+        data: what they are added to.
+        text: where they come from, see `extra.load`.
+        count: how many; None: all.
+        seed: of the choice.
+        how: what is larger than ``how.limit``, together, is read when asked, if the source can.
+
+    Raises:
+        ValueError: see `extra.load`; or images that are not square.
+        FileNotFoundError: a file is missing.
+    """
+    from datasets import extra
+
+    _, height, width, channels = data.train_images.shape
+    if height != width:
+        raise ValueError(f"--extra-source: square images are needed, {height} x {width} are here")
+    source = extra.load(text, count, side=height, channels=channels, seed=seed, resize=how.resize)
+    test = image_files.all_digests(data.test_images)
+    same = extra.duplicates(source, {mark.tobytes() for mark in test})
+    source = source.without(same)
+    note = f"{len(source)} extra images; {same.sum()} more were in the test and are left out"
+    labels = np.concatenate([data.train_labels, np.full(len(source), -1, np.int32)])
+    if data.train_images.nbytes + source.nbytes <= how.limit:
+        images = image_files.aligned_empty((len(labels), height, width, channels))
+        images[: len(data.train_images)] = data.train_images[:]
+        start = len(data.train_images)
+        for chunk in source.chunks():
+            images[start : start + len(chunk)] = chunk
+            start += len(chunk)
+    elif source.random_access:
+        images = Joined(data.train_images, source)
+    else:
+        need = (data.train_images.nbytes + source.nbytes) / 2**20
+        raise ValueError(
+            f"--memory-limit: {need:.0f} MiB of images, {how.limit / 2**20:.0f} are allowed, and this --extra-source "
+            "can only be read from its beginning to its end; give a larger limit, or a smaller --extra"
+        )
+    return dataclasses.replace(
+        data,
+        train_images=images,
+        train_labels=labels,
+        notes=(*data.notes, *source.notes, note),
+        extra=len(source),
+        digests=None,
+    )

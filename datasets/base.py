@@ -3,22 +3,151 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+EXTRA_FORMS = "tiny-images[:DIR], imagenet32[:DIR], folder:DIR or npy:FILE"
+_HELD_OUT = 0.2
+_SHOWN = 3
+_LONG = 250
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures of any size are read.
+
+    Args:
+        side: height and width that they get, in pixels.
+        resize: ``crop`` or ``pad``, see `image_files.decode`.
+        labels_file: a table of labels, see `folder.load`.
+        strict: whether faults that can be left out are an error.
+        limit: bytes of pixels that may be held in memory; more are read from their files again and again.
+        progress: called with the number of pictures that were looked at, and of all.
+        say: called with a line before a download.
+    """
+
+    side: int = 32
+    resize: str = "crop"
+    labels_file: str | None = None
+    strict: bool = False
+    limit: int = 2**62
+    progress: Callable[[int, int], None] | None = None
+    say: Callable[[str], None] | None = None
+
+
+def held_out(labels: Sequence[str | int], keys: Sequence[str]) -> np.ndarray:
+    """A fifth of each class for the test: at least one, and one is left; of a class of one, none.
+
+    Who is chosen is a function of the keys, so that most stay the same when images are added.
+
+    Args:
+        labels: of N images.
+        keys: N names, all different.
+
+    Returns:
+        ``[N]`` bool.
+    """
+    chosen = np.zeros(len(labels), bool)
+    order = sorted(range(len(keys)), key=lambda i: hashlib.blake2b(os.fsencode(keys[i])).digest())
+    classes: dict[str | int, list[int]] = {}
+    for i in order:
+        classes.setdefault(labels[i], []).append(i)
+    for members in classes.values():
+        number = max(round(_HELD_OUT * len(members)), 1) if len(members) > 1 else 0
+        chosen[members[:number]] = True
+    return chosen
+
+
+def some(items: Sequence[str]) -> str:
+    """The first three, and how many more there are."""
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return f"{', '.join(items[:_SHOWN])}{more}"
+
+
+def one_line(what: object) -> str:
+    """Of an error, say; and not long."""
+    text = " ".join(str(what).split()) or type(what).__name__
+    return text if len(text) <= _LONG else f"{text[:_LONG]} ..."
+
+
+def compact(images: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Some images of an array, moved to its front in place: a second copy might not fit.
+
+    Args:
+        images: ``[N, ...]``; its rows behind the kept ones are lost.
+        kept: ``[K]`` indices, ascending.
+
+    Returns:
+        The first K rows.
+    """
+    if len(kept) < len(images):
+        for start in range(0, len(kept), _CHUNK):
+            chosen = kept[start : start + _CHUNK]
+            images[start : start + len(chosen)] = images[chosen]
+    return images[: len(kept)]
+
+
+class Joined:
+    """Images one after the other, in an array or read when asked; indexed like an array.
+
+    Args:
+        parts: each ``[N, H, W, C]`` uint8, or indexed like one.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, *parts):
+        self.parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(N, H, W, C)`` of all together."""
+        return (len(self), *self.parts[0].shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """Of all of them."""
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        index = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
+        found = np.empty((len(index), *self.shape[1:]), np.uint8)
+        start = 0
+        for part, end in zip(self.parts, self._ends, strict=True):
+            mine = (index >= start) & (index < end)
+            if mine.any():
+                found[mine] = part[index[mine] - start]
+            start = end
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """Training and test images of one data set.
 
+    Images are an array, or what is indexed like one and reads them when it is asked (`image_files.ImageFiles`).
+
     Args:
         train_images: ``[N, H, W, C]`` uint8.
-        train_labels: ``[N]`` int32 in ``0 … classes - 1``.
-        test_images: ``[M, H, W, C]`` uint8.
+        train_labels: ``[N]`` int32 in ``0 … classes - 1``, or -1 where there is no label.
+        test_images: ``[M, H, W, C]`` uint8; M is 0 where nobody asks for an error.
         test_labels: ``[M]`` int32.
         class_names: one name a class.
         notes: lines to show the user, such as where the files were found.
+        validation: indices of training images that were given for validation, and are in no pool; None: none.
+        extra: how many training images, the last ones, came from elsewhere (``--extra-source``).
+        paths: of the file of each training image that has one, from the folder of the data; None: they have none.
+        digests: ``[N, B]`` uint8, a fingerprint of each training image, if its loader has made them.
+        test_held_out: whether the test images were taken from the labeled ones, for want of others.
 
     Raises:
         ValueError: shapes, dtypes or labels do not fit together.
@@ -30,15 +159,20 @@ class ImageData:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    validation: np.ndarray | None = None
+    extra: int = 0
+    paths: Sequence[str] | None = None
+    digests: np.ndarray | None = None
+    test_held_out: bool = False
 
     def __post_init__(self):
         for part in ("train", "test"):
             images, labels = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
-            if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
+            if len(images.shape) != 4 or images.dtype != np.uint8 or (part == "train" and not len(images)):
                 raise ValueError(f"{part} images: uint8 [N, H, W, C] is needed, got {images.dtype} {images.shape}")
             if labels.shape != (len(images),):
                 raise ValueError(f"{part}: {len(images)} images but labels of shape {labels.shape}")
-            if labels.min() < 0 or labels.max() >= len(self.class_names):
+            if len(labels) and (labels.min() < (-1 if part == "train" else 0) or labels.max() >= len(self.class_names)):
                 raise ValueError(
                     f"{part} labels: 0 to {len(self.class_names) - 1} are needed, got {labels.min()} to {labels.max()}"
                 )
@@ -46,6 +180,11 @@ class ImageData:
             raise ValueError(
                 f"training images of {self.train_images.shape[1:]} but test images of {self.test_images.shape[1:]}"
             )
+
+    def with_test_held_out(self) -> ImageData:
+        """The same, with a note that the test images were labeled ones."""
+        note = f"no test images were given: {len(self.test_images)} labeled ones are set aside as the test"
+        return dataclasses.replace(self, notes=(*self.notes, note), test_held_out=True)
 
     def at_least(self, side: int) -> ImageData:
         """The same images, doubled in size until height and width are `side` pixels or more.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from dataclasses import dataclass
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 import datasets
 import models
-from sesemi import label_files, pipeline, preprocess, replicas, schedules, splits
+from sesemi import checks, label_files, pipeline, preprocess, presets, progress, replicas, schedules, splits
 from sesemi.augment import Augmentation
 from sesemi.classifier import Classifier
 from sesemi.config import Origins, RunConfig
@@ -19,6 +20,9 @@ from sesemi.methods import METHODS, Method, WithRotation
 from sesemi.randaugment import RandAugment
 from sesemi.training import SemiSupervisedModel
 
+_CHUNK = 5000
+# Features of an image: the covariance has their square, in 64 bits, and its decomposition takes their cube.
+_MOST_WHITENED = 64 * 64 * 3
 _JIT = {"auto": "auto", "on": True, "off": False}
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -45,6 +49,12 @@ class Materials:
     def pool(self) -> np.ndarray:
         """Indices that the method's unlabeled branch draws from."""
         return getattr(self.split, METHODS[self.config.method].unlabeled_pool)
+
+    @property
+    def extra_pool(self) -> np.ndarray:
+        """Indices of the images from elsewhere, of which half of each unlabeled batch is drawn; may be empty."""
+        images = len(self.data.train_labels)
+        return np.arange(images - self.data.extra, images)
 
     @property
     def images_per_step(self) -> int:
@@ -152,8 +162,16 @@ def load(config: RunConfig) -> Materials:
         InputError: the data are missing or damaged, or do not fit the configuration.
     """
     config = complete(config)
+    smallest = models.smallest_side(config.network)
+    if presets.kind(config.dataset) in presets.ANY_SIZE and config.image_size < smallest:
+        raise InputError(
+            f"--image-size {config.image_size}: --network {config.network} needs at least {smallest} pixels"
+        )
+    how = _reading(config)
     try:
-        data = datasets.load(config.dataset, config.data_dir).at_least(models.smallest_side(config.network))
+        data = datasets.load(config.dataset, config.data_dir, how).at_least(smallest)
+        if checks.wants_extra(vars(config)):
+            data = datasets.with_extra(data, config.extra_source, config.extra, config.seed, how)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     chosen = None
@@ -169,22 +187,66 @@ def load(config: RunConfig) -> Materials:
         validation=config.validation,
         exclude_labeled=config.exclude_labeled,
         chosen=chosen,
+        given_validation=data.validation,
+        extra=data.extra,
     )
     if config.steps_per_epoch is None:
-        pool = split.labeled if METHODS[config.method].unlabeled_pool == "labeled" else data.train_images
+        asl = METHODS[config.method].unlabeled_pool == "labeled"
+        pool = len(split.labeled) if asl else len(data.train_labels) - data.extra
         # Whole executions: fewer than N steps are left out of each pass over the pool.
-        whole = config.steps_per_execution
-        config = config.replace(steps_per_epoch=max(len(pool) // config.batch_size // whole, 1) * whole)
-    digest = hashlib.sha256(data.train_images)
+        own, whole = config.batch_size // (2 if data.extra else 1), config.steps_per_execution
+        config = config.replace(steps_per_epoch=max(pool // own // whole, 1) * whole)
+    return Materials(config, data, split, _digest(data))
+
+
+def _reading(config: RunConfig) -> datasets.Reading:
+    return datasets.Reading(
+        side=config.image_size,
+        resize=config.resize,
+        labels_file=config.labels_file,
+        strict=config.strict,
+        limit=config.memory_limit * 2**20,
+        progress=None if config.quiet else progress.Now("looked at {} of {} pictures"),
+        say=None if config.quiet else progress.tell,
+    )
+
+
+def _digest(data: datasets.ImageData) -> str:
+    digest = hashlib.sha256()
+    images = data.train_images if data.digests is None else data.digests
+    for start in range(0, len(images), _CHUNK):
+        digest.update(np.ascontiguousarray(images[start : start + _CHUNK]))
     digest.update(data.train_labels.tobytes())
-    return Materials(config, data, split, digest.hexdigest())
+    return digest.hexdigest()
+
+
+def in_memory(images: np.ndarray, labels: np.ndarray, class_names, config: RunConfig) -> datasets.ImageData:
+    """Training images that a program brings, without a test.
+
+    Args:
+        images: ``[N, H, W, C]`` uint8.
+        labels: ``[N]`` int32, -1 where there is none.
+        class_names: one a class.
+        config: names the network.
+
+    Raises:
+        InputError: they are smaller than the network takes.
+    """
+    smallest = models.smallest_side(config.network)
+    if min(images.shape[1:3]) < smallest:
+        raise InputError(
+            f"network {config.network!r}: needs images of at least {smallest} pixels, got {images.shape[1:]}"
+        )
+    return datasets.ImageData(images, labels, images[:0], labels[:0], tuple(class_names))
 
 
 def place(materials: Materials) -> Materials:
     """Put the training images on all devices of the current strategy."""
     data = materials.data
     visible = pipeline.visible_labels(data.train_labels, materials.split.labeled)
-    pixels = pipeline.DevicePixels(data.train_images, visible, truth=data.train_labels)
+    in_memory = isinstance(data.train_images, np.ndarray)
+    kind = pipeline.DevicePixels if in_memory else pipeline.StreamedPixels
+    pixels = kind(data.train_images, visible, truth=data.train_labels)
     # From here on there is one copy of the images: the loader's array is let go of.
     data = dataclasses.replace(data, train_images=pixels.host_images())
     return dataclasses.replace(materials, data=data, pixels=pixels)
@@ -204,6 +266,8 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
     keras.config.set_dtype_policy(_POLICIES[config.precision])
     keras.utils.set_random_seed(config.seed)
     shape = data.train_images.shape[1:]
+    if config.zca and math.prod(shape) > _MOST_WHITENED:
+        raise InputError(f"--zca: images of {shape[0]} x {shape[1]} are too large to be whitened; give --no-zca")
     with replicas.scope(tf.distribute.get_strategy()):
         layers = preprocess.build(shape, scale=config.gcn_scale, whiten=config.zca)
         if config.zca and fit_whitening:
@@ -230,7 +294,7 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
             joint_forward=config.joint_forward,
             regularize_labeled=config.regularize_labeled,
             total_steps=config.total_steps,
-            unlabeled_images=len(materials.pool),
+            unlabeled_images=len(materials.pool) + len(materials.extra_pool),
         )
     model.compile(
         optimizer(config, model.method.students),
@@ -305,4 +369,6 @@ def batches(materials: Materials, start: int, stop: int, promoted: np.ndarray | 
         seed=config.seed,
         start=start,
         stop=stop,
+        extra=materials.extra_pool,
+        fetch=materials.pixels.fetch,
     )

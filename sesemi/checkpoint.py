@@ -146,7 +146,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """`write_whole` for text."""
-    write_whole(path, lambda partial: partial.write_text(text))
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 @contextlib.contextmanager

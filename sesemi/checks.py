@@ -12,6 +12,7 @@ CHOICES = {
     "method": tuple(presets.METHODS),
     "network": presets.NETWORKS,
     "dataset": tuple(presets.DATASETS),
+    "resize": ("crop", "pad"),
     "optimizer": ("sgd", "adam"),
     "schedule": ("polynomial", "cosine", "cosine_7_16"),
     "cutout_side": ("random", "fixed"),
@@ -48,6 +49,9 @@ _RANGES = {
     "gcn_scale": (0.0, 1e6, False),
     "zca_ridge": (0.0, 1e6, False),
     "validation": (0.0, 0.9, True),
+    "image_size": (8, 1024, True),
+    "memory_limit": (1, 10**9, True),
+    "extra": (1, 10**9, True),
     "replicas_cpu": (1, 64, True),
     "steps_per_execution": (1, 10**6, True),
 }
@@ -77,6 +81,8 @@ def check(config) -> None:
         raise InputError(f"--promote-from {config.promote_from}: there are only {config.epochs} epochs; use fewer")
     if not re.fullmatch(r"[\w.+=@-]+", config.name) or config.name in (".", ".."):
         raise InputError(f"--name {config.name!r}: a folder name of letters, digits and . _ + = @ - is needed")
+    if wants_extra(vars(config)) and config.batch_size % 2:
+        raise InputError(f"--batch-size {config.batch_size}: half of it are extra images; give an even number")
     _check_devices(config)
 
 
@@ -122,6 +128,15 @@ _USED_WITH = {
 }
 
 
+# And of these only for pictures of any size, or for a folder.
+_USED_FOR = {
+    "image_size": presets.ANY_SIZE,
+    "resize": presets.ANY_SIZE,
+    "labels_file": ("folder",),
+    "strict": ("folder",),
+}
+
+
 def check_use(values: dict[str, Any], origins: dict[str, str]) -> None:
     """Refuse what the user set and nothing would use.
 
@@ -132,6 +147,18 @@ def check_use(values: dict[str, Any], origins: dict[str, str]) -> None:
         if origins.get(name) == "user" and values[other] not in useful:
             needed = " or ".join(f"{_flag(other)} {value}" for value in useful)
             raise InputError(f"{_flag(name)} {values[name]}: of use only with {needed}; add it, or leave this out")
+    for name, useful in _USED_FOR.items():
+        if origins.get(name) == "user" and presets.kind(values["dataset"]) not in useful:
+            needed = " or ".join(f"--dataset {value}" for value in useful)
+            raise InputError(f"{_flag(name)} {values[name]}: of use only with {needed}; leave it out")
+    if wants_extra(values) and values["method"] in ("supervised", "asl"):
+        given = "--extra" if values["extra"] is not None else "--extra-source"
+        raise InputError(f"{given}: {values['method']} never sees an unlabeled image; leave it out")
+
+
+def wants_extra(values: dict[str, Any]) -> bool:
+    """Whether unlabeled images from elsewhere are asked for."""
+    return values["extra"] is not None or values["extra_source"] is not None
 
 
 def _flag(name: str) -> str:
@@ -140,6 +167,8 @@ def _flag(name: str) -> str:
 
 def check_choice(name: str, value: Any) -> None:
     """Refuse a value that is not in `CHOICES`."""
+    if name == "dataset" and isinstance(value, str):
+        value = value if value == presets.TFDS else presets.kind(value)
     if value not in CHOICES[name]:
         raise InputError(f"{_flag(name)} {value}: choose from {', '.join(map(str, CHOICES[name]))}")
 
@@ -163,14 +192,17 @@ def _check_range(name: str, value: Any) -> None:
 
 
 def _check_labels(config) -> None:
-    facts = presets.DATASETS[config.dataset]
+    facts = presets.DATASETS[presets.kind(config.dataset)]
     if isinstance(config.labels, str):
         if config.labels == "file" and config.labels_from is not None:
             return
         if config.labels != "all":
             raise InputError(f"--labels {config.labels}: give a number of images, or all")
         return
-    check_label_count(config.labels, facts.classes, facts.train)
+    if facts.train is not None:
+        check_label_count(config.labels, facts.classes, facts.train)
+    elif config.labels < 2:
+        raise InputError(f"--labels {config.labels}: at least one image of each class is needed")
 
 
 def check_label_count(count: int, classes: int, images: int) -> None:

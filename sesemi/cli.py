@@ -13,6 +13,17 @@ from sesemi.checks import CHOICES
 from sesemi.errors import InputError
 
 EXIT_BAD_INPUT = 2
+# The first word after ``python -m sesemi``, and the module whose `main` it is.
+COMMANDS = {
+    "compare": "sesemi.compare",
+    "predict": "sesemi.predict",
+    "evaluate": "sesemi.assess",
+    "export": "sesemi.converting",
+    "label-next": "sesemi.label_next",
+}
+# The script with images from elsewhere, as it was in 2019.
+TINY_IMAGES = {"dataset": "cifar100", "labels": "all", "extra": 237_203}
+TINY_IMAGES_NETWORKS = ("convnet", "wrn")
 _STRENGTHS = {
     "shift": "largest shift of a view, in pixels",
     "noise": "standard deviation of a view's noise, on the scale of preprocessed images",
@@ -70,6 +81,7 @@ def build_parser(program: str) -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Train and evaluate an image classifier from few labels (SESEMI, Tran 2019). With no flags: "
         "a demo on scikit-learn's digits. The same command again continues where it stopped.",
+        epilog=f"python -m sesemi {{{','.join(COMMANDS)}}} --help: what to do with what was trained.",
     )
     _add_what(parser.add_argument_group("what to run (the flags of 2019)"))
     _add_training(parser.add_argument_group("training (defaults: --dry-run prints each with its source)"))
@@ -83,7 +95,11 @@ def _add_what(group) -> None:
     group.add_argument(
         "--network", choices=presets.NETWORKS, help="trunk (default: mini for digits, else the method's)"
     )
-    group.add_argument("--dataset", choices=tuple(presets.DATASETS), help="data set (default: digits)")
+    group.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help=f"{', '.join(presets.DATASETS)} (default: digits); folder: your own pictures, in --data-dir",
+    )
     group.add_argument(
         "--labels",
         type=_labels,
@@ -182,7 +198,13 @@ def _add_training(group) -> None:
 
 
 def _add_data(group) -> None:
-    group.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files or its official archive")
+    group.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="folder with the data set's files or its official archive; for folder: labeled/CLASS/*, unlabeled/*, and "
+        "perhaps test/CLASS/* and validation/CLASS/*",
+    )
+    _add_pictures(group)
     group.add_argument(
         "--labels-from",
         metavar="FILE",
@@ -209,6 +231,38 @@ def _add_data(group) -> None:
         type=int,
         choices=CHOICES["views"],
         help="8 adds the error of the average over eight views at the end (default: 8)",
+    )
+
+
+def _add_pictures(group) -> None:
+    group.add_argument(
+        "--labels-file", metavar="FILE", help="for folder: a table path,label (empty or -1: unlabeled) over any folder"
+    )
+    group.add_argument(
+        "--image-size", type=int, metavar="PIXELS", help="for folder and tfds: of height and width (default: 32)"
+    )
+    group.add_argument(
+        "--resize",
+        choices=CHOICES["resize"],
+        help="for folder and tfds: cut out the middle, or pad with black (default: crop)",
+    )
+    group.add_argument(
+        "--strict", action="store_true", help="for folder: broken files and duplicates are an error, not left out"
+    )
+    group.add_argument(
+        "--memory-limit",
+        type=int,
+        metavar="MIB",
+        help="of training images in memory; what is larger is read from its files all the time (default: 4096)",
+    )
+    group.add_argument(
+        "--extra", type=int, metavar="N", help="half of each unlabeled batch comes from N images from elsewhere"
+    )
+    group.add_argument(
+        "--extra-source",
+        metavar="SOURCE",
+        help="tiny-images[:DIR], imagenet32[:DIR], folder:DIR or npy:FILE (default: tiny-images if there is a copy in "
+        "datasets/, else imagenet32)",
     )
 
 
@@ -268,8 +322,19 @@ def _add_actions(group) -> None:
     exclusive.add_argument("--preview", action="store_true", help="write a picture of what each branch sees, and stop")
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_sesemi.py") -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    program: str = "train_evaluate_sesemi.py",
+    instead: dict[str, object] | None = None,
+    networks: Sequence[str] = presets.NETWORKS,
+) -> int:
     """Parse, run, print.
+
+    Args:
+        arguments: default: of the command line.
+        program: its name.
+        instead: other defaults, by name of the setting.
+        networks: those that are to be had.
 
     Returns:
         Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN or by the
@@ -284,6 +349,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "train_evaluate_
         own = given.get("arguments", {})
         inherited = {name: origin for name, origin in inherited.items() if name.removeprefix("arguments.") not in own}
         both = base.get("arguments", {}) | own
+        for name, value in (instead or {}).items():
+            if name not in given and name not in base and f"{name}_source" not in given:
+                given[name], inherited[name] = value, f"default: {program}"
+        if given.get("network", networks[0]) not in networks:
+            raise InputError(f"--network {given['network']}: choose from {', '.join(networks)}")
         config, origins = config_module.resolve({**base, **given, "arguments": both}, inherited)
         # A scheduler's own choice of GPU stands unless the user says otherwise.
         if "gpu" in given or "CUDA_VISIBLE_DEVICES" not in os.environ:

@@ -6,6 +6,7 @@ Standard library only, so that bad arguments are refused before TensorFlow is lo
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sesemi.errors import InputError
 # sums and, on several devices, for what works within each (see ARCHITECTURE.md).
 PLACEMENT = (
     "data_dir",
+    "memory_limit",
     "output",
     "name",
     "gpu",
@@ -36,9 +38,16 @@ class RunConfig:
         method: a name in `presets.METHODS`.
         arguments: hyper-parameters of the method's class, by name; what is not said here is the class's default.
         network: trunk, a name in ``models/``.
-        dataset: a name in ``datasets/``.
+        dataset: a name in ``datasets/``, ``folder``, or ``tfds:NAME``.
         labels: number of labeled images, ``"all"``, or ``"file"`` with `labels_from`.
         labels_from: a file that says which images are labeled (`sesemi.label_files`), or None.
+        labels_file: a table of labels for ``folder``, or None.
+        strict: whether faults of a ``folder`` that could be left out are an error.
+        image_size: height and width that pictures of any size get, in pixels.
+        resize: how: ``crop`` or ``pad``.
+        extra: how many unlabeled images from elsewhere half of each unlabeled batch is drawn from; None: all of
+            `extra_source`, or none if that is None too.
+        extra_source: where they come from: ``tiny-images``, ``imagenet32``, ``folder:DIR``, ``npy:FILE``; or None.
         seed: everything random is a function of it and of the step.
         epochs: number of epochs.
         steps_per_epoch: updates an epoch; None, where no preset says it, until the data are loaded (then training
@@ -87,6 +96,7 @@ class RunConfig:
             under float16 the loss is scaled, and an update with a gradient that is not finite is left out).
         jit: XLA: ``auto`` (with a GPU), ``on`` or ``off``.
         data_dir: folder of the data set's files, or None.
+        memory_limit: MiB of images that may lie in memory; more are read from their files while training.
         output: folder of all runs.
         name: folder of this run in `output`.
         gpu: CUDA_VISIBLE_DEVICES, or ``cpu``; several GPUs, with commas, share every batch.
@@ -105,6 +115,12 @@ class RunConfig:
     dataset: str
     labels: int | str
     labels_from: str | None
+    labels_file: str | None
+    strict: bool
+    image_size: int
+    resize: str
+    extra: int | None
+    extra_source: str | None
     seed: int
     epochs: int
     steps_per_epoch: int | None
@@ -145,6 +161,7 @@ class RunConfig:
     precision: str
     jit: str
     data_dir: str | None
+    memory_limit: int
     output: str
     name: str
     gpu: str
@@ -216,6 +233,7 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
     for name, value in {
         "seed": 0,
         "data_dir": None,
+        "memory_limit": 4096,
         "output": "runs",
         "name": None,
         "gpu": "0",
@@ -253,7 +271,10 @@ def _labels_of_all_classes(per_class: int, dataset: str, labels: int | str | Non
         raise InputError(f"--labels-per-class {per_class}: says the same as --labels {labels}; leave one of them out")
     if per_class < 1:
         raise InputError(f"--labels-per-class {per_class}: must be 1 or more")
-    return per_class * presets.DATASETS[dataset].classes
+    classes = presets.DATASETS[presets.kind(dataset)].classes
+    if classes is None:
+        raise InputError(f"--labels-per-class {per_class}: the classes of {dataset} are not known yet; give --labels N")
+    return per_class * classes
 
 
 def _fill_dependent(values: dict[str, Any], given: dict[str, Any]) -> None:
@@ -271,6 +292,11 @@ def _default_name(values: dict[str, Any], origins: Origins) -> str:
     """The same command always gives the same name, and another command another one."""
     told = ("method", "network", "dataset", "labels", "seed")
     name = "{dataset}-{labels}-{network}-{method}-seed{seed}".format(**values)
+    if values["dataset"] == "folder" and isinstance(values["data_dir"], str):
+        name = f"{Path(values['data_dir']).resolve().name}-{name}"
+    if checks.wants_extra(values):
+        name += f"-extra{values['extra'] or 'all'}"
+    name = re.sub(r"[^\w.+=@-]+", "-", name)
     others = {k: v for k, v in values.items() if origins.get(k) == "user" and k not in told and k not in PLACEMENT}
     others |= {k: v for k, v in values["arguments"].items() if origins[f"arguments.{k}"] == "user"}
     if others:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from sesemi import replicas, workers
+from sesemi import checks, replicas, workers
 from sesemi.config import RunConfig
 from sesemi.errors import InputError
 
@@ -56,8 +56,12 @@ def check_batches(config: RunConfig, count: int) -> None:
     """
     for name in ("batch_size", "labeled_batch_size"):
         size = getattr(config, name)
-        if size % count:
-            below, above = size // count * count, (size // count + 1) * count
+        extra = name == "batch_size" and checks.wants_extra(vars(config))
+        # Half of the unlabeled images of each device are extra ones.
+        step = 2 * count if extra else count
+        if size % step:
+            below, above = size // step * step, (size // step + 1) * step
             better = f"{below} or {above}" if below else str(above)
             flag = name.replace("_", "-")
-            raise InputError(f"--{flag} {size}: does not divide by {count} devices; use {better}")
+            halves = ", half of them with extra images" if extra else ""
+            raise InputError(f"--{flag} {size}: does not divide by {count} devices{halves}; use {better}")

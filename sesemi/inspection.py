@@ -21,8 +21,9 @@ _SHOWN = 8
 def plan(materials: assembly.Materials) -> str:
     """One line: what will run."""
     config, split = materials.config, materials.split
+    others = f"{len(materials.pool)}" + (f" and {len(materials.extra_pool)} extra" if materials.data.extra else "")
     return (
-        f"{config.method} on {config.dataset}: {len(split.labeled)} labeled and {len(materials.pool)} in the other "
+        f"{config.method} on {config.dataset}: {len(split.labeled)} labeled and {others} in the other "
         f"pool, {config.network}; {config.epochs} epochs x {config.steps_per_epoch} steps x "
         f"{materials.images_per_step} images; {config.run_dir}"
     )
@@ -52,7 +53,8 @@ def dry_run(config: RunConfig, origins: Origins) -> None:
     print(plan(materials))
     print(f"trained weights: {sum(np.prod(v.shape) for v in model.trainable_variables):,}")
     print(f"devices that share a step: {strategy.num_replicas_in_sync}")
-    print(f"training images on the device: {materials.data.train_images.nbytes / 2**20:.0f} MiB")
+    where = "on the device" if materials.pixels.fetch is None else "read from their files (see --memory-limit)"
+    print(f"training images {where}: {materials.data.train_images.nbytes / 2**20:.0f} MiB")
     print(f"peak memory so far: {peak_memory_mib():.0f} MiB")
     print(f"about {materials.images_per_step / seconds:.0f} images/s, {human_time(total)} without evaluation")
 
@@ -98,12 +100,13 @@ def preview(config: RunConfig) -> str:
     return f"preview: {path}"
 
 
-def views_rows(materials: assembly.Materials, model: SemiSupervisedModel) -> list[tuple[str, np.ndarray]]:
-    """Title and pictures for each branch of the first step's batch."""
+def views_rows(materials: assembly.Materials, model: SemiSupervisedModel) -> list[tuple]:
+    """Title and pictures, those of labeled images with their classes, for each branch of the first step's batch."""
     batch = model.pixels(next(iter(assembly.batches(materials, 0, 1))))
     views = model.views(batch, rng.Draws(model.seed, 0))
+    names = [materials.data.class_names[label] for label in np.asarray(batch["labels"][:_SHOWN])]
     rows = [
-        ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN])),
+        ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN]), names),
         ("labeled images as the class head sees them", np.asarray(views.labeled[:_SHOWN])),
     ]
     for kind, images in zip(model.method.views.also_labeled, views.also_labeled, strict=True):

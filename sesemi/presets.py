@@ -51,18 +51,18 @@ class DatasetFacts:
     """What must be known of a data set before it is loaded.
 
     Args:
-        classes: number of classes.
-        train: number of training images.
-        labels: default number of labeled images.
+        classes: number of classes; None: known when the images are read.
+        train: number of training images; None as before.
+        labels: default number of labeled images, or ``"all"``.
         flip: whether a left-right mirrored image keeps its class.
         zca: whether the 2019 program whitened it.
         epochs: default passes, an epoch being ``train // batch_size`` steps.
         source: where `labels` and `epochs` come from.
     """
 
-    classes: int
-    train: int
-    labels: int
+    classes: int | None
+    train: int | None
+    labels: int | str
     flip: bool
     zca: bool
     epochs: int
@@ -74,7 +74,17 @@ DATASETS = {
     "cifar10": DatasetFacts(classes=10, train=50_000, labels=4000, flip=True, zca=True, epochs=50, source=PAPER),
     "cifar100": DatasetFacts(classes=100, train=50_000, labels=10_000, flip=True, zca=True, epochs=50, source=PAPER),
     "svhn": DatasetFacts(classes=10, train=73_257, labels=1000, flip=False, zca=False, epochs=30, source=PAPER),
+    "folder": DatasetFacts(classes=None, train=None, labels="all", flip=True, zca=False, epochs=50, source=OURS),
+    "tfds:NAME": DatasetFacts(classes=None, train=None, labels="all", flip=True, zca=False, epochs=50, source=OURS),
 }
+TFDS = "tfds:"
+# Data sets of pictures of any size.
+ANY_SIZE = ("folder", "tfds:NAME")
+
+
+def kind(dataset: str) -> str:
+    """The key of `DATASETS` for what stands behind ``--dataset``."""
+    return "tfds:NAME" if dataset.startswith(TFDS) and dataset != TFDS else dataset
 
 
 _FIRST = ("sesemi", "supervised", "asl")
@@ -127,7 +137,8 @@ _PAIRED = {"batch_size": 64, "labeled_batch_size": 64}
 # upright and of rotated digits cannot be mixed: the rate falls to nothing in a straight line, and both batches share
 # one trunk call (README has the measurement).
 _DIGITS = {"learning_rate_power": 1.0, "joint_forward": True, "steps_per_epoch": 62}
-_DIGITS_BATCHES = {"sesemi": {}, "supervised": {}, "asl": {"steps_per_epoch": None}}
+# On somebody's own images too the number of updates does not depend on how many there are.
+_OWN_IMAGES = {"learning_rate_power": 1.0, "joint_forward": True, "steps_per_epoch": 200}
 # Mean Teacher's best CIFAR-10 network: 31 of 128 images labeled, translation by up to 4 pixels, weight decay 2e-4, a
 # rate whose cosine would end at epoch 350 (here: at 300).
 _SHAKE = {
@@ -157,6 +168,8 @@ def network(method: str, dataset: str) -> str:
     """The network that is used if the user names none: the method's paper's, and on the small digits the small one."""
     if dataset == "digits":
         return "mini"
+    if kind(dataset) in ANY_SIZE:
+        return "wrn"
     return "cnn13" if method in _TRICKS else "wrn"
 
 
@@ -173,9 +186,13 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         labeled ones.
     """
     values = _sesemi(method, dataset, network)
-    if dataset == "digits":
+    own = _DIGITS if dataset == "digits" else _OWN_IMAGES if kind(dataset) in ANY_SIZE else None
+    if own is not None:
         values = {name: (value, _ELSEWHERE if source == PAPER else source) for name, (value, source) in values.items()}
-        values |= {name: (value, OURS) for name, value in (_DIGITS | _DIGITS_BATCHES.get(method, _PAIRED)).items()}
+        batches = {} if method in _FIRST else _PAIRED
+        values |= {name: (value, OURS) for name, value in (own | batches).items()}
+        if (method, dataset) == ("asl", "digits"):
+            values["steps_per_epoch"] = (None, OURS)
     elif (method, network) == ("mean_teacher", "shakeshake26"):
         values |= {name: (value, TARVAINEN) for name, value in _SHAKE.items()}
     elif method in _TRICKS:
@@ -183,9 +200,9 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
     elif method == "mixmatch":
         values |= {name: (value, MIXMATCH) for name, value in _MIXMATCH.items()}
     elif method in _STRONG:
-        own, source = _STRONG[method]
-        own = own | ({"l2": 5e-4} if dataset == "cifar100" else {})
-        values |= {name: (value, source) for name, value in (_FIXMATCH | own).items()}
+        changes, source = _STRONG[method]
+        changes = changes | ({"l2": 5e-4} if dataset == "cifar100" else {})
+        values |= {name: (value, source) for name, value in (_FIXMATCH | changes).items()}
     elif method not in _FIRST:
         values |= {name: (value, OURS) for name, value in _PAIRED.items()}
     return {name: _setting(value, source) for name, (value, source) in values.items()}
@@ -199,22 +216,28 @@ def arguments(method: str, dataset: str, network: str) -> dict[str, Setting]:
         return {"ema_decay": _setting(0.99, OURS)}
     if (method, dataset) == ("freematch", "svhn"):
         return {"highest_threshold": _setting(0.95, USB)}
-    if dataset != "digits" and (method, network) == ("mean_teacher", "shakeshake26"):
+    if dataset != "digits" and kind(dataset) not in ANY_SIZE and (method, network) == ("mean_teacher", "shakeshake26"):
         return {name: _setting(value, TARVAINEN) for name, value in _SHAKE_ARGUMENTS.items()}
     return {}
 
 
 def _sesemi(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str]]:
-    facts = DATASETS[dataset]
+    facts = DATASETS[kind(dataset)]
     asl = method == "asl"
     # Tran 2019: dropout .2 before the class head; on SVHN .5 for convnet and wrn (for asl only for convnet),
     # and .5 inside convnet.
     convnet = network in ("convnet", "cnn13")
     strong_dropout = dataset == "svhn" and (convnet or (network == "wrn" and not asl))
-    asl_epochs = asl and dataset != "digits"
+    asl_epochs = asl and dataset != "digits" and kind(dataset) not in ANY_SIZE
     return {
         "labels": (facts.labels, facts.source),
         "labels_from": (None, OURS),
+        "labels_file": (None, OURS),
+        "strict": (False, OURS),
+        "image_size": (32, OURS),
+        "resize": ("crop", OURS),
+        "extra": (None, OURS),
+        "extra_source": (None, OURS),
         "epochs": (300, PAPER) if asl_epochs else (facts.epochs, facts.source),
         "steps_per_epoch": (None, PAPER),
         "batch_size": (16, PAPER),

@@ -17,6 +17,29 @@ def human_time(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
+def tell(line: str) -> None:
+    """A line on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Now:
+    """A line on stderr now and then, while something long is done that is no training.
+
+    Args:
+        text: with places for how many are done, and of how many.
+        every_s: seconds between lines.
+    """
+
+    def __init__(self, text: str, every_s: float = 10.0):
+        self._text, self._every_s, self._last = text, every_s, time.perf_counter()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say it, if it is time."""
+        if time.perf_counter() - self._last > self._every_s:
+            self._last = time.perf_counter()
+            tell(self._text.format(f"{done:,}", f"{total:,}"))
+
+
 class Progress(keras.callbacks.Callback):
     """On a terminal a bar with named losses, learning rate and images/s; otherwise a line now and then.
 

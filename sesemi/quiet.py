@@ -17,7 +17,7 @@ def load_tensorflow(cpus: int = 1, workers: bool = False) -> None:
     TF_CPP_MIN_LOG_LEVEL does not reach what TensorFlow 2.21 writes before its logging is set up, so the process'
     stderr goes to a file meanwhile; if the import fails, what it wrote is shown.
     """
-    with _stderr_aside():
+    with stderr_aside():
         import tensorflow as tf
 
         for gpu in tf.config.list_physical_devices("GPU"):
@@ -34,7 +34,8 @@ def load_tensorflow(cpus: int = 1, workers: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def _stderr_aside() -> Iterator[None]:
+def stderr_aside() -> Iterator[None]:
+    """What is written to the process's stderr meanwhile is shown only if there is an error."""
     sys.stderr.flush()
     before = os.dup(2)
     with tempfile.TemporaryFile() as aside:

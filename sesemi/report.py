@@ -17,6 +17,11 @@ small{color:#777}"""
 _LARGEST_LABELED_MATRIX = 20
 
 
+def plain(text: str) -> str:
+    """Text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
+
+
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
@@ -78,19 +83,25 @@ def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) ->
     return _png(figure)
 
 
-def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> bytes:
+def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int = 1) -> bytes:
     """Share of each true class (row) that is taken for each class (column), as PNG.
 
     Args:
         matrix: ``[classes, classes]`` counts.
         class_names: one a class; written only where there is room.
+        views: of how many views the probabilities are the mean.
     """
+    class_names = list(map(plain, class_names))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(6, 5.4))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, shrink=0.8)
-    axes.set(xlabel="predicted", ylabel="true", title="confusion matrix, one view")
+    axes.set(
+        xlabel="predicted",
+        ylabel="true",
+        title=f"confusion matrix, {'one view' if views == 1 else f'mean of {views} views'}",
+    )
     if len(class_names) <= _LARGEST_LABELED_MATRIX:
         ticks = range(len(class_names))
         axes.set_xticks(ticks, class_names, rotation=45, ha="right")
@@ -122,20 +133,23 @@ def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes
     return _png(figure)
 
 
-def views_grid(rows: Sequence[tuple[str, np.ndarray]]) -> bytes:
+def views_grid(rows: Sequence[tuple]) -> bytes:
     """A row of pictures for each branch, as PNG.
 
     Args:
-        rows: title and images ``[K, H, W, C]``: uint8, or float stretched to each image's own range.
+        rows: title and images ``[K, H, W, C]``: uint8, or float stretched to each image's own range; a third may be a
+            line of text below each of them.
     """
-    columns = max(len(images) for _, images in rows)
+    columns = max(len(images) for _, images, *_ in rows)
     figure = Figure(figsize=(1.15 * columns, 1.35 * len(rows)))
     grid = figure.subplots(len(rows), columns, squeeze=False)
-    for axes_row, (title, images) in zip(grid, rows, strict=True):
+    for axes_row, (title, images, *below) in zip(grid, rows, strict=True):
         for axes in axes_row:
             axes.axis("off")
         for axes, image in zip(axes_row, images, strict=False):
             axes.imshow(_displayable(image), cmap="gray", vmin=0, vmax=1)
+        for axes, line in zip(axes_row, *below or [()], strict=False):
+            axes.text(0.5, -0.04, plain(line), transform=axes.transAxes, ha="center", va="top", fontsize=6)
         axes_row[0].set_title(title, fontsize=8, loc="left")
     return _png(figure)
 
@@ -178,6 +192,7 @@ def write_html(
 <style>{_STYLE}</style><h1>{html.escape(title)}</h1>
 <p class="big">{results["test_error"]:.2f} % test error</p>
 <p>One view, last epoch; nothing was chosen on the test set.{_views_sentence(results)}</p>
+{"".join(f"<p>{html.escape(note)}</p>" for note in results.get("notes", []))}
 {images}
 <h2>Numbers</h2>{_table((k, _text(v)) for k, v in numbers.items())}
 {_promotions(results.get("promotions", []))}

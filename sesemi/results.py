@@ -8,15 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from sesemi import evaluate, export, inspection, report
+from sesemi import evaluate, export, inspection, report, saved
 from sesemi.assembly import Materials, augmentation
 from sesemi.checkpoint import write_atomically, write_whole
 from sesemi.classifier import Classifier
 from sesemi.config import Origins
+from sesemi.saved import MODEL
 from sesemi.training import SemiSupervisedModel
 
 FILE = "results.json"
-MODEL = "model.keras"
 OTHER_MODEL = "model_{}.keras"
 PROMOTED = "promoted.csv"
 PSEUDO_LABELS = "pseudo_labels.csv"
@@ -83,6 +83,7 @@ def _identity(materials: Materials) -> dict[str, Any]:
         "epochs": config.epochs,
         "steps": config.total_steps,
         "class_names": list(materials.data.class_names),
+        "notes": list(materials.data.notes),
     }
 
 
@@ -90,7 +91,7 @@ def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, A
     """Export, and the errors of what was exported with one view and with several; writes ``predictions.npz``."""
     config, data, folder = materials.config, materials.data, materials.config.run_dir
     name, network = next(iter(model.networks_by_name.items()))
-    exported = _export(network, folder / MODEL)
+    exported = _export(network, folder / MODEL, materials)
     probs = evaluate.probabilities(evaluate.Compiled(exported), data.test_images)
     matrix = evaluate.confusion(probs, data.test_labels)
     saved = {"probabilities": probs, "labels": data.test_labels}
@@ -114,13 +115,26 @@ def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str
     """The student beside its teacher, or the teacher beside its student: exported too, with its error."""
     found = {}
     for name, network in list(model.networks_by_name.items())[1:]:
-        exported = _export(network, materials.config.run_dir / OTHER_MODEL.format(name))
+        exported = _export(network, materials.config.run_dir / OTHER_MODEL.format(name), materials)
         probs = evaluate.probabilities(evaluate.Compiled(exported), materials.data.test_images)
         found[f"{name}_test_error"] = evaluate.error_percent(probs, materials.data.test_labels)
     return found
 
 
-def _export(network: Classifier, path: Path) -> keras.Model:
+def _export(network: Classifier, path: Path, materials: Materials) -> keras.Model:
+    """Write model and sidecar, and read the model back."""
+    config = materials.config
+    saved.write_sidecar(
+        path,
+        sesemi=versions()["sesemi"],
+        class_names=list(materials.data.class_names),
+        image_shape=list(network.image_shape),
+        resize=config.resize,
+        shift=config.shift,
+        flip=config.flip,
+        noise=config.noise,
+        **{name: getattr(config, name) for name in ("method", "network", "dataset", "labels", "seed")},
+    )
     export.save(export.build(network), path)
     return keras.models.load_model(path)
 
@@ -129,7 +143,7 @@ def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str
     folder, data = materials.config.run_dir, materials.data
     network, *_ = model.networks_by_name.values()
     network.load_weights(folder / BEST_WEIGHTS)
-    exported = _export(network, folder / BEST_MODEL)
+    exported = _export(network, folder / BEST_MODEL, materials)
     probs = evaluate.probabilities(evaluate.Compiled(exported), data.test_images)
     return {
         "best_epoch": best["epoch"],

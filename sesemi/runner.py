@@ -247,6 +247,12 @@ def _train(materials: assembly.Materials, strategy, started: float, say) -> tupl
     with strategy.scope():
         session = Session(materials, model, checkpoints, state, started)
     with signals_to(session.saver):
-        session.fit()
+        try:
+            session.fit()
+        except tf.errors.OpError as error:
+            # TensorFlow's own message hides which file it was.
+            if getattr(materials.pixels, "failure", None):
+                raise OSError(materials.pixels.failure) from error
+            raise
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model, session

@@ -92,7 +92,7 @@ class Session:
         if epoch not in self._stages() or self.promotions.done_at(epoch):
             return
         taken = np.concatenate([split.labeled, split.validation, self.promotions.index])
-        candidates = np.setdiff1d(np.arange(len(data.train_labels)), taken)
+        candidates = np.setdiff1d(np.arange(len(data.train_labels) - data.extra), taken)
         if not len(candidates):
             return
         classify, *_ = self._classify.values()

@@ -78,3 +78,66 @@ def test_on_a_cpu_the_images_exist_once(small):
 
     materials = assembly.gather(config.resolve({})[0])
     assert np.shares_memory(materials.data.train_images, materials.pixels.host_images())
+
+
+def extra_batches(start, stop, labeled=6, size=8):
+    found = pipeline.index_batches(
+        np.arange(5),
+        np.arange(20),
+        labeled_batch_size=labeled,
+        batch_size=size,
+        seed=3,
+        start=start,
+        stop=stop,
+        extra=np.arange(20, 50),
+    )
+    return [batch["unlabeled"].numpy() for batch in found]
+
+
+def test_every_second_unlabeled_image_is_an_extra_one():
+    batches = extra_batches(0, 15)
+    own, extra = np.concatenate([batch[::2] for batch in batches]), np.concatenate([batch[1::2] for batch in batches])
+    for part, pool in ((own, range(20)), (extra, range(20, 50))):
+        for start in range(0, len(part) - len(pool) + 1, len(pool)):
+            assert sorted(part[start : start + len(pool)]) == list(pool)
+    np.testing.assert_array_equal(extra_batches(7, 9), batches[7:9])
+    with pytest.raises(ValueError, match="half of them extra"):
+        extra_batches(0, 1, size=7)
+
+
+def test_streamed_images_are_those_of_memory(small):
+    class Slow:
+        """Indexed like the array."""
+
+        shape, dtype = small.images.shape, small.images.dtype
+
+        def __getitem__(self, index):
+            return small.images[index]
+
+    labels = pipeline.visible_labels(small.labels, small.labeled)
+    held, streamed = (kind(source, labels) for kind, source in
+                      ((pipeline.DevicePixels, small.images), (pipeline.StreamedPixels, Slow())))  # fmt: skip
+    how = {"labeled_batch_size": 6, "batch_size": 6, "seed": 1, "start": 2, "stop": 6}
+    pools = small.labeled, small.unlabeled
+    plain = list(pipeline.index_batches(*pools, **how))
+    fetched = list(pipeline.index_batches(*pools, **how, fetch=streamed.fetch))
+    assert len(plain) == len(fetched) == 4
+    for batch, with_images in zip(plain, fetched, strict=True):
+        one, other = held(batch), streamed(with_images)
+        assert set(one) == set(other)
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    np.testing.assert_array_equal(streamed.host_images()[3:5], small.images[3:5])
+
+
+def test_an_aligned_array_is_not_copied_and_a_read_only_one_is(rng):
+    from datasets.image_files import aligned_empty
+
+    images = aligned_empty((5, 4, 4, 3))
+    images[:] = rng.integers(0, 256, images.shape)
+    labels = np.zeros(5, int)
+    assert np.shares_memory(pipeline.DevicePixels(images, labels).host_images(), images)
+    images.flags.writeable = False
+    copied = pipeline.DevicePixels(images, labels).host_images()
+    assert not np.shares_memory(copied, images)
+    np.testing.assert_array_equal(copied, images)

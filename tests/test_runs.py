@@ -65,8 +65,9 @@ def test_a_run_leaves_what_it_should_and_nothing_else(finished):
     folder, done = finished
     assert done.stderr == ""
     assert sorted(path.name for path in folder.iterdir()) == [
-        ".lock", "config.json", "confusion.png", "curves.png", "environment.json", "log.csv", "model.keras",
-        "model_best_validation.keras", "predictions.npz", "report.html", "results.json", "split.json", "views.png",
+        ".lock", "config.json", "confusion.png", "curves.png", "environment.json", "log.csv", "model.json",
+        "model.keras", "model_best_validation.json", "model_best_validation.keras", "predictions.npz", "report.html",
+        "results.json", "split.json", "views.png",
     ]  # fmt: skip
     assert str(folder / "report.html") in done.stdout
     for picture in ("confusion", "curves", "views"):

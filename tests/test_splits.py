@@ -72,3 +72,23 @@ def test_json_holds_the_indices_and_the_hash(labels):
     text = json.loads(found.to_json())
     assert text["labeled"] == found.labeled.tolist()
     assert text["sha256"] == found.digest
+
+
+def test_images_without_labels_given_validation_and_extra_ones():
+    labels = np.array([0, 1, 0, 1, -1, -1, 0, 1, 0, -1, -1])
+    how = {"classes": 2, "given_validation": np.array([6, 7]), "extra": 2}
+    split = splits.split(labels, "all", 0, **how)
+    assert split.labeled.tolist() == [0, 1, 2, 3, 8]
+    assert split.validation.tolist() == [6, 7]
+    assert split.unlabeled.tolist() == [0, 1, 2, 3, 4, 5, 8]
+    split = splits.split(labels, 2, 0, exclude_labeled=True, **how)
+    assert len(split.labeled) == 2
+    assert sorted(labels[split.labeled]) == [0, 1]
+    assert len(split.unlabeled) == 5
+    with pytest.raises(InputError, match="have validation"):
+        splits.split(labels, "all", 0, validation=0.5, **how)
+    chosen = (np.array([0, 1, 4]), np.array([], int))
+    with pytest.raises(InputError, match="image 4 has no label"):
+        splits.split(labels, "file", 0, chosen=chosen, **how)
+    split = splits.split(labels, "file", 0, chosen=(np.array([0, 1]), np.array([], int)), **how)
+    assert split.validation.tolist() == [6, 7]

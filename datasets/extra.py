@@ -1,0 +1,212 @@
+"""Unlabeled images from elsewhere, for ``--extra-source``: read a piece at a time, in the order of their places."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from datasets import files, image_files, imagenet32, tiny_images
+from datasets.base import EXTRA_FORMS, one_line, some
+
+_CHUNK = 1024
+_CHUNK_BYTES = 64 * 2**20
+
+
+class Extra:
+    """Chosen images of a source, read when asked; indexed like an array ``[N, side, side, channels]`` of uint8.
+
+    Args:
+        images: the source: ``shape`` ``(M, H, W)`` or ``(M, H, W, C)``, and either indexed by an int array or with
+            ``pieces(positions)``, if it can only be read from its beginning to its end.
+        positions: ``[N]`` int, increasing: which of its images.
+        side: height and width that they get, in pixels.
+        channels: 1 or 3.
+        resize: ``crop`` or ``pad``, see `image_files.decode`.
+        notes: lines to show the user.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, images, positions: np.ndarray, *, side: int, channels: int, resize: str, notes: tuple[str, ...]):
+        self.images, self.positions = images, positions
+        self.side, self.channels, self.resize, self.notes = side, channels, resize, notes
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(N, side, side, channels)``."""
+        return (len(self.positions), self.side, self.side, self.channels)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all of them."""
+        return int(np.prod(self.shape))
+
+    @property
+    def random_access(self) -> bool:
+        """Whether it can be indexed."""
+        return hasattr(self.images, "__getitem__")
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        """Some images: ``[k, side, side, channels]`` uint8.
+
+        Raises:
+            TypeError: without `random_access`.
+        """
+        if not self.random_access:
+            raise TypeError("this source can only be read from its beginning to its end, with chunks()")
+        positions, start = self.positions[index], 0
+        found = np.empty((len(positions), *self.shape[1:]), np.uint8)
+        for chunk in self._read(positions):
+            found[start : start + len(chunk)] = chunk
+            start += len(chunk)
+        return found
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """All images in order, each time from the first: ``[k, side, side, channels]`` uint8, k from 1 to 1024."""
+        return self._read(self.positions)
+
+    def keep(self, indices: np.ndarray) -> "Extra":
+        """The same source with these images only, in the order they have; `indices` are in ``0 … N - 1``."""
+        kept, found = np.zeros(len(self), bool), copy.copy(self)
+        kept[indices] = True
+        found.positions = self.positions[kept]
+        return found
+
+    def without(self, dropped: np.ndarray) -> "Extra":
+        """The same source without the images where `dropped`, ``[N]`` bool, is true."""
+        return self.keep(np.flatnonzero(~dropped))
+
+    def _read(self, positions: np.ndarray) -> Iterator[np.ndarray]:
+        if not self.random_access:
+            yield from map(self._fitted, self.images.pieces(positions))
+            return
+        largest = max(int(np.prod(shape[1:])) for shape in (self.images.shape, self.shape))
+        rows = min(max(_CHUNK_BYTES // largest, 1), _CHUNK)
+        for start in range(0, len(positions), rows):
+            yield self._fitted(self.images[positions[start : start + rows]])
+
+    def _fitted(self, images: np.ndarray) -> np.ndarray:
+        """In the wanted size and channels; what has them already keeps its pixels."""
+        from PIL import Image
+
+        images = np.ascontiguousarray(images if images.ndim == 4 else images[..., None])
+        if images.shape[1:] == self.shape[1:]:
+            return images
+        images = image_files.resized(images, self.side, self.resize)
+        if self.channels == 3:
+            return images
+        return np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])[..., None]
+
+
+def load(text: str | None, count: int | None, *, side: int, channels: int, seed: int, resize: str = "crop") -> Extra:
+    """Open a source of unlabeled images and choose some of them.
+
+    Args:
+        text: one of `EXTRA_FORMS`; None: Tiny Images if they lie in the 2019 layout beside this file, else ImageNet32.
+        count: how many, by `seed`; None: all. 237203 of Tiny Images are those of CIFAR-100's classes.
+        side: height and width that they get, in pixels.
+        channels: 1 or 3.
+        seed: of the choice.
+        resize: ``crop`` or ``pad``, see `image_files.decode`.
+
+    Raises:
+        ValueError: an unknown form, a file that is not what it should be, or too few images.
+        FileNotFoundError: a file is missing, or cannot be downloaded.
+    """
+    if text is None:
+        home = files.beside_loaders("tiny-images")
+        text = "tiny-images" if any((home / name).is_file() for name in tiny_images.FILES) else "imagenet32"
+    flag, (kind, colon, place) = f"--extra-source {text}", text.partition(":")
+    if kind not in _OPEN or bool(colon) != bool(place) or (kind in ("folder", "npy") and not place):
+        raise ValueError(f"{flag}: there is no such source; give {EXTRA_FORMS}")
+    if channels not in (1, 3):
+        raise ValueError(f"{flag}: images of 1 or 3 channels can be made, the data set has {channels}; leave it out")
+    if count is not None and count < 1:
+        raise ValueError(f"{flag}: --extra must be 1 or more, got {count}")
+    if count is None and kind == "tiny-images":
+        raise ValueError(f"{flag}: say how many of the 79 million images to take, with --extra N")
+    images, notes = _OPEN[kind](Path(place).expanduser() if place else None, flag, side, resize)
+    total = images.shape[0]
+    if kind == "tiny-images" and count == tiny_images.CIFAR100_COUNT:
+        positions, more = images.of_cifar100()
+        notes = (*notes, *more)
+    elif count is None:
+        positions = np.arange(total)
+    elif count > total:
+        raise ValueError(f"{flag}: --extra {count} are more than the {total} images it has; give {total} or less")
+    else:
+        positions = np.sort(np.random.default_rng(seed).choice(total, count, replace=False, shuffle=False))
+    return Extra(
+        images,
+        positions,
+        side=side,
+        channels=channels,
+        resize=resize,
+        notes=(f"extra images: {len(positions)} of {total} of {text}", *notes),
+    )
+
+
+def duplicates(source: Extra, digests: set[bytes]) -> np.ndarray:
+    """Which images have exactly the pixels of one whose `image_files.digests` is in the set: ``[N]`` bool."""
+    found, start = np.zeros(len(source), bool), 0
+    for chunk in source.chunks() if digests else ():
+        found[start : start + len(chunk)] = [mark.tobytes() in digests for mark in image_files.digests(chunk)]
+        start += len(chunk)
+    return found
+
+
+def _tiny_images(place: Path | None, flag: str, *_):
+    return tiny_images.TinyImages(place or files.beside_loaders("tiny-images"), flag), (tiny_images.NOTE,)
+
+
+def _imagenet32(place: Path | None, flag: str, *_):
+    return imagenet32.open_or_download(place, flag)
+
+
+def _folder(place: Path, flag: str, side: int, resize: str):
+    if not place.is_dir():
+        raise FileNotFoundError(f"{flag}: there is no folder {place}; give one with pictures")
+    paths = [str(path) for path in image_files.find(place)]
+    _, _, broken = image_files.read_all(paths, side, resize, keep=False)
+    whole = [path for number, path in enumerate(paths) if number not in broken]
+    if not whole:
+        raise ValueError(
+            f"{flag}: no picture in it that is whole, {len(broken)} are broken; "
+            f"give a folder with {', '.join(image_files.EXTENSIONS)}"
+        )
+    named = [f"{paths[number]} ({why})" for number, why in broken.items()]
+    notes = (f"{len(named)} broken extra images are left out: {some(named)}",) if named else ()
+    return image_files.ImageFiles(whole, side, resize), notes
+
+
+class _NumpyFile:
+    """Mapped anew each time, so that what was read does not stay in memory."""
+
+    def __init__(self, path: Path):
+        self.path, images = path, np.lib.format.open_memmap(path, mode="r")
+        self.shape, self.dtype = images.shape, images.dtype
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return np.asarray(np.lib.format.open_memmap(self.path, mode="r")[index])
+
+
+def _npy(path: Path, flag: str, *_):
+    need = "uint8 [N, H, W, C] or [N, H, W] with 1, 3 or 4 channels"
+    if not path.is_file():
+        raise FileNotFoundError(f"{flag}: there is no file {path}; give one of {need}, as numpy.save makes it")
+    try:
+        images = _NumpyFile(path)
+    # What a damaged file makes of numpy is any error at all.
+    except Exception as error:
+        raise ValueError(f"{flag}: not a file of numpy.save ({one_line(error)}); {need} is needed") from error
+    channels = images.shape[3] if len(images.shape) == 4 else 1
+    if images.dtype != np.uint8 or len(images.shape) not in (3, 4) or channels not in (1, 3, 4) or 0 in images.shape:
+        raise ValueError(f"{flag}: {need} is needed, got {images.dtype} {list(images.shape)}")
+    return images, ()
+
+
+_OPEN = {"tiny-images": _tiny_images, "imagenet32": _imagenet32, "folder": _folder, "npy": _npy}

@@ -1,0 +1,259 @@
+"""Somebody's own pictures: a folder of class folders, or any folder with a table of labels."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets import image_files
+from datasets.base import ImageData, Reading, compact, held_out, some
+
+# In this order they are read and held: training images are in front of the test.
+PARTS = ("labeled", "unlabeled", "validation", "test")
+TREE = "labeled/CLASS/*, unlabeled/* and, if you have them, test/CLASS/* and validation/CLASS/*"
+UNLABELED = ("", "-1")
+_SHOWN = 3
+
+
+@dataclass
+class _File:
+    """A picture: where, what it is for (one of `PARTS`), and the name of its class, if it has one."""
+
+    path: str
+    part: str
+    name: str | None
+
+
+def load(root: Path | None, how: Reading) -> ImageData:
+    """Read a folder of pictures.
+
+    Without ``test/``, a fifth of the labeled pictures of each class is the test (`held_out`), always the same ones.
+    Left out, and said (with ``how.strict`` an error): broken files, a picture that lies in two classes, and a training
+    picture that is in the test too.
+
+    Args:
+        root: holds ``labeled/CLASS/**``, ``unlabeled/**``, and perhaps ``test/CLASS/**`` and
+            ``validation/CLASS/**``; or, with ``how.labels_file``, any pictures.
+        how: their size and more. ``labels_file`` is CSV with ``path,label`` in each line, paths from `root` or
+            absolute; an empty label or -1 is none, and so it is with what the file does not name. It adds to what the
+            folders say.
+
+    Raises:
+        FileNotFoundError: no such folder or file.
+        ValueError: nothing to train on, or a fault that cannot be left out.
+    """
+    if root is None:
+        raise ValueError(f"--dataset folder: --data-dir is needed, a folder with {TREE}")
+    if not root.is_dir():
+        raise FileNotFoundError(f"--data-dir {root}: there is no such folder; give one with {TREE}")
+    found, classes = _scan(root, anything=how.labels_file is not None)
+    if how.labels_file is not None:
+        _apply_table(found, root, Path(how.labels_file))
+    names = _class_names(found, classes, root)
+    set_aside = _set_aside(found, root)
+    found.sort(key=lambda file: PARTS.index(file.part))
+    keep = len(found) * how.side**2 * 3 <= how.limit
+    progress = how.progress and (lambda done: how.progress(done, len(found)))
+    pixels, digests, broken = image_files.read_all(
+        [file.path for file in found], how.side, how.resize, keep=keep, progress=progress
+    )
+    faults = [_list("broken, left out", [f"{_short(found[i].path, root)} ({why})" for i, why in broken.items()])]
+    found = [file for i, file in enumerate(found) if i not in broken]
+    dropped, lines = _duplicates(found, digests, root)
+    faults = [line for line in [*faults, *lines] if line]
+    if how.strict and faults:
+        raise ValueError(f"--strict: {root}: {'; '.join(faults)}; mend that, or leave --strict out")
+    images, digests, found = _without(dropped, pixels, digests, found, how)
+    _refuse_empty(found, names, root)
+    train = sum(file.part != "test" for file in found)
+    labels = np.array([-1 if file.name is None else names.index(file.name) for file in found], np.int32)
+    part = images.__getitem__ if keep else images.only
+    data = ImageData(
+        part(slice(None, train)),
+        labels[:train],
+        part(slice(train, None)),
+        labels[train:],
+        tuple(names),
+        (f"data: {root}, {_counts(found)}", *_others(root), *faults),
+        validation=np.array([i for i, file in enumerate(found) if file.part == "validation"], np.int64),
+        paths=tuple(_short(file.path, root) for file in found[:train]),
+        digests=digests[:train],
+    )
+    return data.with_test_held_out() if set_aside else data
+
+
+def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
+    """All pictures, and the names of the class folders, empty ones too."""
+    if not (root / "labeled").is_dir() and not anything:
+        there = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())[:_SHOWN]
+        inside = f"; it has {', '.join(there)}" if there else ""
+        raise ValueError(f"--data-dir {root}: no labeled/ in it{inside}; needed are {TREE}, or give --labels-file")
+    found, classes = [], set()
+    for part in PARTS:
+        if part == "unlabeled" or not (root / part).is_dir():
+            continue
+        for entry in sorted(os.scandir(root / part), key=lambda entry: entry.name):
+            if entry.is_dir() and not entry.name.startswith("."):
+                classes |= {entry.name} if part == "labeled" else set()
+                found += [_File(str(path), part, entry.name) for path in image_files.find(Path(entry.path))]
+            elif Path(entry.name).suffix.lower() in image_files.EXTENSIONS:
+                raise ValueError(f"--data-dir {root}: {part}/{entry.name} lies in no class folder; put it into one")
+    rest = root if anything and not (root / "labeled").is_dir() else root / "unlabeled"
+    taken = {file.path for file in found}
+    pictures = map(str, image_files.find(rest)) if rest.is_dir() else ()
+    return found + [_File(path, "unlabeled", None) for path in pictures if path not in taken], classes
+
+
+def read_table(path: Path) -> list[tuple[int, str, str]]:
+    """Number, path and label of each line of a table of labels.
+
+    With a header, the columns ``path`` and ``label`` are taken, in any order; without one, the first two.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except OSError as error:
+        raise FileNotFoundError(f"--labels-file {path}: cannot be read ({error.strerror})") from error
+    except csv.Error as error:
+        raise ValueError(f"--labels-file {path}: not a table of path,label ({error})") from error
+    first, columns = 1, (0, 1)
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    if "path" in header:
+        if "label" not in header:
+            raise ValueError(f"--labels-file {path}: its header {','.join(rows[0])} has no column 'label'")
+        rows, first, columns = rows[1:], 2, (header.index("path"), header.index("label"))
+    for number, row in enumerate(rows, first):
+        if len(row) <= max(columns):
+            raise ValueError(f"--labels-file {path}: line {number} is not path,label: {','.join(row)[:60]!r}")
+    return [(number, *(row[column].strip() for column in columns)) for number, row in enumerate(rows, first)]
+
+
+def _apply_table(found: list[_File], root: Path, table: Path) -> None:
+    places = {os.path.realpath(file.path): file for file in found}
+    told: dict[str, str] = {}
+    for number, name, label in read_table(table):
+        place = os.path.realpath(root / name)
+        if place not in places:
+            if not os.path.isfile(place):
+                raise FileNotFoundError(f"--labels-file {table}: line {number}: there is no file {root / name}")
+            places[place] = _File(str(root / name), "unlabeled", None)
+            found.append(places[place])
+        if label in UNLABELED:
+            continue
+        file = places[place]
+        before = told.get(place, file.name)
+        if before not in (None, label):
+            raise ValueError(f"--labels-file {table}: line {number}: {name} is {label} here and {before} elsewhere")
+        told[place] = label
+        file.name = label
+        file.part = "labeled" if file.part == "unlabeled" else file.part
+
+
+def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]:
+    names = sorted(classes | {file.name for file in found if file.part == "labeled"})
+    if not names:
+        raise ValueError(f"--data-dir {root}: no labeled picture; needed are {TREE}, or a --labels-file with labels")
+    if len(names) == 1:
+        raise ValueError(f"--data-dir {root}: one class only ({names[0]}); there is nothing to tell apart, add another")
+    for file in found:
+        if file.name is not None and file.name not in names:
+            raise ValueError(
+                f"--data-dir {root}: {_short(file.path, root)}: no labeled picture is of class {file.name}; "
+                f"labeled are {', '.join(names[:20])}"
+            )
+    return names
+
+
+def _set_aside(found: list[_File], root: Path) -> bool:
+    """Make some labeled pictures the test, if there is none."""
+    if any(file.part == "test" for file in found):
+        return False
+    labeled = [file for file in found if file.part == "labeled"]
+    for file, test in zip(
+        labeled,
+        held_out([file.name for file in labeled], [_short(file.path, root) for file in labeled]),
+        strict=True,
+    ):
+        file.part = "test" if test else file.part
+    if not any(file.part == "test" for file in found):
+        raise ValueError(
+            f"--data-dir {root}: no test/, and no class has two labeled pictures to set one aside; add some"
+        )
+    return True
+
+
+def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np.ndarray, list[str]]:
+    """Which pictures to leave out, and why."""
+    marks = [mark.tobytes() for mark in digests]
+    test = {mark: file for mark, file in zip(marks, found, strict=True) if file.part == "test"}
+    classes: dict[bytes, set[str]] = {}
+    for mark, file in zip(marks, found, strict=True):
+        if file.name is not None and file.part != "test":
+            classes.setdefault(mark, set()).add(file.name)
+    dropped = np.zeros(len(found), bool)
+    clashing, tested = [], []
+    for i, (mark, file) in enumerate(zip(marks, found, strict=True)):
+        if file.part == "test":
+            continue
+        if mark in test:
+            tested.append(f"{_short(file.path, root)} = {_short(test[mark].path, root)}")
+        elif file.name is not None and len(classes[mark]) > 1:
+            clashing.append(f"{_short(file.path, root)} (one of {', '.join(sorted(classes[mark]))})")
+        else:
+            continue
+        dropped[i] = True
+    return dropped, [
+        _list("the same picture in several classes, left out", clashing),
+        _list("training pictures that are in the test too, left out", tested),
+    ]
+
+
+def _without(dropped: np.ndarray, pixels, digests: np.ndarray, found: list[_File], how: Reading):
+    kept = np.flatnonzero(~dropped)
+    found = [found[i] for i in kept]
+    if pixels is None:
+        return image_files.ImageFiles([file.path for file in found], how.side, how.resize), digests[kept], found
+    return compact(pixels, kept), digests[kept], found
+
+
+def _refuse_empty(found: list[_File], names: Sequence[str], root: Path) -> None:
+    there = Counter(file.name for file in found if file.part == "labeled")
+    for name in names:
+        if not there[name]:
+            raise ValueError(
+                f"--data-dir {root}: class {name} has no labeled picture to train on; add some or remove it"
+            )
+    if not any(file.part == "test" for file in found):
+        raise ValueError(f"--data-dir {root}: no whole picture is left in the test; add some")
+
+
+def _counts(found: list[_File]) -> str:
+    parts = Counter(file.part for file in found)
+    return ", ".join(f"{parts[part]} {part}" for part in PARTS if parts[part])
+
+
+def _others(root: Path) -> list[str]:
+    """A line about files that are no pictures of a kind that is read."""
+    kinds = Counter()
+    for _, _, files in os.walk(root):
+        kinds.update(Path(name).suffix.lower() or "no extension" for name in files if not name.startswith("."))
+    for extension in image_files.EXTENSIONS:
+        kinds.pop(extension, None)
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_SHOWN))
+    return [f"files of other kinds, not read: {shown}"] if kinds else []
+
+
+def _list(what: str, items: list[str]) -> str:
+    return f"{len(items)} {what}: {some(items)}" if items else ""
+
+
+def _short(path: str, root: Path) -> str:
+    return os.path.relpath(path, root) if path.startswith(f"{root}{os.sep}") else path

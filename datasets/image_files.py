@@ -1,0 +1,221 @@
+"""Pictures in files, or in bytes, as uint8 RGB of one size; decoded by Pillow, by several threads at once."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+RESIZE = ("crop", "pad")
+DIGEST_BYTES = 16
+_CHUNK = 1024
+_WHITE = (255, 255, 255, 255)
+
+
+class BrokenImageError(OSError):
+    """A file that is no picture, or only a part of one."""
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """The pictures of a folder and of all folders in it, by their extension, in order; hidden ones are left out.
+
+    The names of one folder at a time are held in memory.
+    """
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        # A link to a folder may lead back to where we are.
+        if entry.is_dir(follow_symlinks=False):
+            yield from find(Path(entry.path))
+        elif Path(entry.name).suffix.lower() in EXTENSIONS and entry.is_file():
+            yield Path(entry.path)
+
+
+def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndarray:
+    """One picture as RGB of ``side x side``.
+
+    The orientation that EXIF tells is applied; grey becomes three equal channels; of 16 bits the upper ones count;
+    what is transparent lies on white; of a moving picture the first frame is taken.
+
+    Args:
+        file: its path, or its bytes.
+        side: height and width of the result, in pixels.
+        resize: ``crop``: the shorter side becomes `side`, and the middle is cut out; ``pad``: the longer side does, and
+            black bars fill the rest.
+
+    Returns:
+        ``[side, side, 3]`` uint8. A picture that has that size already keeps its pixels.
+
+    Raises:
+        BrokenImageError: it cannot be decoded.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    source = io.BytesIO(file) if isinstance(file, bytes) else file
+    how = ImageOps.fit if resize == "crop" else ImageOps.pad
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            # A JPEG that is much larger is decoded at a half, a quarter or an eighth of its size.
+            image.draft(None, (2 * side, 2 * side))
+            return np.asarray(how(_rgb(ImageOps.exif_transpose(image)), (side, side), Image.Resampling.BICUBIC))
+    except UnidentifiedImageError as error:
+        raise BrokenImageError(f"neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}") from error
+    except OSError as error:
+        raise BrokenImageError(error.strerror or str(error)) from error
+    # What a damaged file makes of a decoder is any error at all.
+    except Exception as error:
+        raise BrokenImageError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _rgb(image):
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
+        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
+    return image.convert("RGB")
+
+
+def resized(images: np.ndarray, side: int, resize: str = "crop") -> np.ndarray:
+    """Arrays as `decode` would give them: uint8 ``[N, H, W]`` or ``[N, H, W, 1 | 3 | 4]`` to ``[N, side, side, 3]``."""
+    from PIL import Image, ImageOps
+
+    how = ImageOps.fit if resize == "crop" else ImageOps.pad
+    found = np.empty((len(images), side, side, 3), np.uint8)
+    for place, image in zip(found, images, strict=True):
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 and image.ndim == 3 else image)
+        place[:] = np.asarray(how(_rgb(picture), (side, side), Image.Resampling.BICUBIC))
+    return found
+
+
+def aligned_empty(shape: Sequence[int]) -> np.ndarray:
+    """An uninitialized uint8 array that TensorFlow can use where it lies, without a copy, if the device is the CPU."""
+    size, step = int(np.prod(shape)), 64
+    raw = np.empty(size + step, np.uint8)
+    first = -raw.ctypes.data % step
+    return raw[first : first + size].reshape(shape)
+
+
+def digests(images: np.ndarray) -> np.ndarray:
+    """A fingerprint of each image's pixels: ``[N, DIGEST_BYTES]`` uint8; equal for images of equal pixels."""
+    found = [hashlib.blake2b(image.tobytes(), digest_size=DIGEST_BYTES).digest() for image in images]
+    return np.frombuffer(b"".join(found), np.uint8).reshape(len(found), DIGEST_BYTES)
+
+
+def all_digests(images) -> np.ndarray:
+    """`digests` of an array, or of what is indexed like one, piece by piece."""
+    parts = [digests(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+    return np.concatenate(parts) if parts else digests([])
+
+
+class ImageFiles:
+    """Pictures that are decoded when they are asked for; indexed like an array ``[N, side, side, 3]`` of uint8.
+
+    Args:
+        paths: of the files.
+        side: see `decode`.
+        resize: see `decode`.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, paths: Sequence[str], side: int, resize: str = "crop"):
+        self.paths, self.side, self.resize = list(map(str, paths)), side, resize
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(N, side, side, 3)``."""
+        return (len(self.paths), self.side, self.side, 3)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all of them, decoded."""
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def only(self, index: slice | np.ndarray) -> "ImageFiles":
+        """Some of them, still not decoded."""
+        return ImageFiles(self._chosen(index), self.side, self.resize)
+
+    def _chosen(self, index: slice | np.ndarray) -> list[str]:
+        return self.paths[index] if isinstance(index, slice) else [self.paths[i] for i in index]
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        """Decode some.
+
+        Raises:
+            BrokenImageError: one cannot be decoded (any more); with its path.
+        """
+        chosen = self._chosen(index)
+        found = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        for place, (path, image) in zip(found, decode_all(chosen, self.side, self.resize), strict=True):
+            if isinstance(image, BrokenImageError):
+                raise BrokenImageError(f"{path}: {image}")
+            place[:] = image
+        return found
+
+
+def decode_all(paths: Sequence[str], side: int, resize: str):
+    """Path and picture, or what is wrong with it, in order."""
+
+    def one(path):
+        try:
+            return path, decode(path, side, resize)
+        except BrokenImageError as error:
+            return path, error
+
+    return _threads().map(one, paths)
+
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
+    return _pool
+
+
+def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: bool, progress=None):
+    """Decode every file once.
+
+    Args:
+        paths: of the files.
+        side: see `decode`.
+        resize: see `decode`.
+        keep: whether to keep the pixels, or only to look at them.
+        progress: called with the number of files done so far, now and then.
+
+    Returns:
+        The pixels of those that are whole, ``[N, side, side, 3]``, or None; their `digests`; and what is wrong
+        with the others, by index into `paths`.
+    """
+    pixels = aligned_empty((len(paths), side, side, 3)) if keep else None
+    marks, broken, whole = [], {}, 0
+    for start in range(0, len(paths), _CHUNK):
+        chunk = []
+        for number, (_, image) in enumerate(decode_all(paths[start : start + _CHUNK], side, resize), start):
+            if isinstance(image, BrokenImageError):
+                broken[number] = str(image)
+            else:
+                chunk.append(image)
+        if keep and chunk:
+            pixels[whole : whole + len(chunk)] = chunk
+        marks.append(digests(chunk))
+        whole += len(chunk)
+        if progress is not None:
+            progress(min(start + _CHUNK, len(paths)))
+    marks = np.concatenate(marks) if marks else digests([])
+    return (pixels[:whole] if keep else None), marks, broken

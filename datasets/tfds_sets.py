@@ -1,0 +1,293 @@
+"""Any image classification set of TensorFlow Datasets, by its name there, as arrays of one size."""
+
+import contextlib
+import difflib
+import io
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets import image_files
+from datasets.base import one_line
+
+_NAME = re.compile(r"(?P<set>[A-Za-z]\w*)(/[\w+.-]+)?(?P<version>:(\d+|\*)(\.(\d+|\*)){2})?")
+# The test, and then validation: the first of them that has labels is the test.
+_HELD_OUT = ("test", "validation", "val", "valid")
+_CHUNK = 512
+_MIB = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a set has, by what it is for.
+
+    Args:
+        pool: all but the test, in one array: first the labeled images, then those for validation, then the unlabeled
+            ones; ``[N + V + U, side, side, 3]`` uint8.
+        labels: of the first N, int32 in ``0 … classes - 1``.
+        validation_labels: of the next V; None: there are none.
+        test: ``[M, side, side, 3]`` uint8; None: the set has no test.
+        test_labels: ``[M]`` int32, or None.
+        class_names: one name a class.
+        notes: lines to show the user.
+    """
+
+    pool: np.ndarray
+    labels: np.ndarray
+    validation_labels: np.ndarray | None
+    test: np.ndarray | None
+    test_labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        labeled = len(self.labels)
+        return labeled, labeled + (0 if self.validation_labels is None else len(self.validation_labels))
+
+    @property
+    def labeled(self) -> np.ndarray:
+        """``[N, side, side, 3]``, a view of the pool."""
+        return self.pool[: self._ends[0]]
+
+    @property
+    def validation(self) -> np.ndarray | None:
+        """``[V, side, side, 3]``, a view of the pool; None: there are none."""
+        return None if self.validation_labels is None else self.pool[slice(*self._ends)]
+
+    @property
+    def unlabeled(self) -> np.ndarray:
+        """``[U, side, side, 3]``, a view of the pool; U may be 0."""
+        return self.pool[self._ends[1] :]
+
+
+def load(
+    name: str,
+    data_dir: Path | None,
+    *,
+    side: int,
+    resize: str = "crop",
+    limit: int,
+    say: Callable[[str], None] | None = None,
+) -> Parts:
+    """Read a set where it is prepared, or have it downloaded and prepared there.
+
+    Args:
+        name: ``NAME[/CONFIG][:VERSION]`` as TensorFlow Datasets writes it.
+        data_dir: its data folder; None: its own default (``~/tensorflow_datasets``, or TFDS_DATA_DIR).
+        side: height and width of the images, in pixels.
+        resize: see `image_files.decode`.
+        limit: most bytes that all images may have.
+        say: called with a line before a download.
+
+    Returns:
+        The images and labels, in the order of the set's files. Broken pictures are left out, with a note.
+
+    Raises:
+        ValueError: unknown name; no image with one class label; no training split; too large; damaged files.
+        FileNotFoundError: not prepared, and that failed; one line says how to do it elsewhere.
+    """
+    import tensorflow_datasets as tfds
+
+    with _quiet(tfds):
+        builder = _builder(tfds, name, data_dir)
+        image, label = _features(tfds, name, builder.info)
+        _prepare(tfds, name, builder, say)
+        return _read(_Splits(tfds, name, builder, image, label), side, resize, limit)
+
+
+def _read(split: "_Splits", side: int, resize: str, limit: int) -> Parts:
+    notes = [f"data: {split.builder.data_dir}"]
+    train, validation, test, unlabeled = _roles(split, notes)
+    sizes = {part: split.sizes[part] for part in (train, validation, test, *unlabeled) if part is not None}
+    _check_size(split.name, sum(sizes.values()), side, limit)
+
+    def put(into, part, late):
+        return _put(into, split.examples(part, side, resize, notes), late)
+
+    pool = image_files.aligned_empty((sum(sizes.values()) - sizes.get(test, 0), side, side, 3))
+    late, validation_labels, test_images, test_labels = [], None, None, None
+    labels = put(pool, train, late)
+    if not len(labels):
+        raise ValueError(f"tfds:{split.name}: its split {train} has no image with a label")
+    end = len(labels)
+    if validation is not None:
+        validation_labels = put(pool[end:], validation, late)
+        end += len(validation_labels)
+    for image in late:
+        pool[end] = image
+        end += 1
+    for part in unlabeled:
+        for _, image in split.examples(part, side, resize, notes):
+            pool[end] = image
+            end += 1
+    if test is not None:
+        test_images, unusable = image_files.aligned_empty((sizes[test], side, side, 3)), []
+        test_labels = put(test_images, test, unusable)
+        test_images = test_images[: len(test_labels)]
+        if unusable:
+            notes.append(f"{test}: {len(unusable)} images without a label left out")
+    return Parts(pool[:end], labels, validation_labels, test_images, test_labels, split.class_names, tuple(notes))
+
+
+@contextlib.contextmanager
+def _quiet(tfds) -> Iterator[None]:
+    """Without progress bars, and without warnings of the libraries."""
+    tfds.disable_progress_bar()
+    loggers = [logging.getLogger(name) for name in ("absl", "urllib3")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _builder(tfds, name: str, data_dir: Path | None):
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise ValueError(f"tfds:{name}: write tfds:NAME, tfds:NAME/CONFIG or tfds:NAME/CONFIG:1.2.3")
+    # With a version, even any, files that are there come before the code, whose version may be newer.
+    asked = name if parts["version"] else f"{name}:*.*.*"
+    try:
+        return tfds.builder(asked, data_dir=None if data_dir is None else str(data_dir))
+    except tfds.core.DatasetNotFoundError as error:
+        close = difflib.get_close_matches(parts["set"], tfds.list_builders(with_community_datasets=False))
+        raise ValueError(
+            f"tfds:{name}: not prepared{'' if data_dir is None else f' in {data_dir}'}, and TensorFlow Datasets "
+            f"{tfds.__version__} knows no such set" + (f"; did you mean {' or '.join(close)}?" if close else "")
+        ) from error
+    except Exception as error:
+        # It begins with the arguments that the builder was called with.
+        reason = str(error).rpartition('}": ')[2]
+        raise ValueError(f"tfds:{name}: {one_line(reason)}") from error
+
+
+def _prepare(tfds, name: str, builder, say) -> None:
+    if builder.is_prepared():
+        return
+    if say is not None:
+        say(f"tfds:{name}: download into {builder.data_dir}; without a network it gives up after some minutes")
+    tfds.enable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare()
+    except Exception as error:
+        raise FileNotFoundError(
+            f"tfds:{name} is not in {builder.data_dir} and could not be downloaded and prepared ({one_line(error)}); "
+            f"do it elsewhere: python -c \"import tensorflow_datasets as tfds; tfds.load('{name}', data_dir='DIR')\", "
+            "bring DIR here and give it with --data-dir"
+        ) from error
+    finally:
+        tfds.disable_progress_bar()
+
+
+def _features(tfds, name: str, info) -> tuple[str, str]:
+    """The names of the features that are the image and its label."""
+    # Read from a file they come in any order.
+    features = dict(sorted((info.features or {}).items()))
+    # LabeledImage is an image, too, but one whose pixels are classes; one of floats has its bits in the channels.
+    images = [
+        key
+        for key, feature in features.items()
+        if type(feature) is tfds.features.Image and np.dtype(feature.np_dtype).kind == "u"
+    ]
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    keys = info.supervised_keys
+    if keys is not None and len(keys) == 2 and keys[0] in images and keys[1] in labels:
+        return keys
+    image, label = (
+        found[0] if len(found) == 1 else usual if usual in found else None
+        for found, usual in ((images, "image"), (labels, "label"))
+    )
+    if image is None or label is None:
+        listed = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
+        raise ValueError(f"tfds:{name}: an Image and a ClassLabel are needed, it has {listed}")
+    return image, label
+
+
+class _Splits:
+    """The splits of a prepared set: their sizes, and their examples in the order of the files."""
+
+    def __init__(self, tfds, name: str, builder, image: str, label: str):
+        self.tfds, self.name, self.builder, self.image, self.label = tfds, name, builder, image, label
+        self.sizes = {part: info.num_examples for part, info in builder.info.splits.items() if info.num_examples}
+        self.class_names = tuple(builder.info.features[label].names)
+
+    def _batches(self, part: str, keys: Sequence[str]) -> Iterator[dict]:
+        decode = self.tfds.decode
+        # The bytes, so that they become the pixels that files of a folder would.
+        skip = {self.image: decode.SkipDecoding()} if self.image in keys else None
+        # By default several files are read in turns, and how many is up to the library.
+        order = self.tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        decoders = decode.PartialDecoding(dict.fromkeys(keys, True), decoders=skip)
+        try:
+            data = self.builder.as_dataset(split=part, shuffle_files=False, read_config=order, decoders=decoders)
+            yield from self.tfds.as_numpy(data.batch(_CHUNK).prefetch(1))
+        except Exception as error:
+            raise ValueError(
+                f"tfds:{self.name}: {self.builder.data_dir} is damaged, delete it and prepare it again: "
+                f"{part}: {one_line(error)}"
+            ) from error
+
+    def has_labels(self, part: str) -> bool:
+        """Whether any example has one."""
+        return any((batch[self.label] >= 0).any() for batch in self._batches(part, [self.label]))
+
+    def examples(self, part: str, side: int, resize: str, notes: list[str]) -> Iterator[tuple[int, np.ndarray]]:
+        """Label, -1 for none, and image; in the end a note about those left out because they are broken."""
+        broken = []
+        position = 0
+        for batch in self._batches(part, [self.image, self.label]):
+            decoded = image_files.decode_all(list(batch[self.image]), side, resize)
+            for label, (_, image) in zip(batch[self.label].tolist(), decoded, strict=True):
+                if isinstance(image, image_files.BrokenImageError):
+                    broken.append(f"{position} ({image})")
+                else:
+                    yield label, image
+                position += 1
+        if broken:
+            notes.append(f"{part}: {len(broken)} broken pictures left out, the first is number {broken[0]}")
+
+
+def _roles(split: _Splits, notes: list[str]) -> tuple[str, str | None, str | None, list[str]]:
+    """Which split is for training, for validation and the test, and which are unlabeled."""
+    unlabeled = [part for part in split.sizes if "unlabel" in part.lower()]
+    rest = [part for part in split.sizes if part not in unlabeled]
+    training = ["train"] if "train" in rest else [part for part in rest if part not in _HELD_OUT]
+    if len(training) != 1:
+        raise ValueError(f"tfds:{split.name}: no split for training, it has {', '.join(split.sizes) or 'none'}")
+    held_out = [part for part in _HELD_OUT if part in rest and split.has_labels(part)]
+    test, validation, *_ = (*held_out, None, None)
+    if test not in ("test", None):
+        notes.append(f"the split {test} is the test: there is no {'labeled ' if 'test' in rest else ''}test split")
+    if unused := [part for part in rest if part not in (training[0], test, validation)]:
+        notes.append(f"splits not used: {', '.join(unused)}")
+    return training[0], validation, test, unlabeled
+
+
+def _check_size(name: str, count: int, side: int, limit: int) -> None:
+    size = count * side * side * 3
+    if size > limit:
+        raise ValueError(
+            f"tfds:{name}: {count} images of {side} x {side} are {size / _MIB:,.1f} MiB, more than "
+            f"{limit / _MIB:,.1f} MiB; give a smaller --image-size or a larger --memory-limit"
+        )
+
+
+def _put(images: np.ndarray, examples: Iterator[tuple[int, np.ndarray]], unlabeled: list[np.ndarray]) -> np.ndarray:
+    """Write the labeled ones into `images` from its start, append the others; the labels of those written, int32."""
+    labels = []
+    for label, image in examples:
+        if label < 0:
+            unlabeled.append(image)
+        else:
+            images[len(labels)] = image
+            labels.append(label)
+    return np.array(labels, np.int32)

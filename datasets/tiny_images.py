@@ -1,0 +1,89 @@
+"""Tiny Images, of which a user still has a copy: ``tiny_images.bin`` and ``tiny_index.pkl``, read by offset."""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets import cifar100, unpickle
+from datasets.base import EXTRA_FORMS, one_line, some
+
+FILES = ("tiny_images.bin", "tiny_index.pkl")
+NOTE = (
+    "Tiny Images was withdrawn by its authors in June 2020: http://groups.csail.mit.edu/vision/TinyImages/ "
+    "(Birhane & Prabhu 2020, arXiv:2006.16923)"
+)
+# This --extra means all keywords that are classes of CIFAR-100, as in Laine & Aila's tempens and the 2019 program.
+CIFAR100_COUNT = 237_203
+_KEYWORDS = {"maple_tree": "maple", "aquarium_fish": "fish"}
+_BYTES = 32 * 32 * 3
+_LARGEST_INDEX = 64 * 2**20
+
+
+class TinyImages:
+    """Indexed by an int array like ``[N, 32, 32, 3]``; an image is 3072 bytes, in MATLAB's order.
+
+    Args:
+        folder: of the two files.
+        flag: with which every message begins.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+        ValueError: they are damaged, or do not fit together.
+    """
+
+    def __init__(self, folder: Path, flag: str):
+        self.flag, (self.path, index) = flag, (folder / name for name in FILES)
+        for path in (self.path, index):
+            if not path.is_file():
+                raise FileNotFoundError(f"{flag}: there is no file {path}; put it there, or use {EXTRA_FORMS}")
+        size = self.path.stat().st_size
+        there, rest = divmod(size, _BYTES)
+        if rest:
+            raise ValueError(f"{flag}: {self.path}: {size} bytes are no multiple of {_BYTES}; get all of it again")
+        self.keywords = self._read_index(index)
+        total = max((end for _, end in self.keywords.values()), default=0)
+        if not total:
+            raise ValueError(f"{flag}: {index}: no image in it; get it again")
+        if there < total:
+            raise ValueError(f"{flag}: {self.path}: {there} images, but its index says {total}; get all of it again")
+        self.shape = (total, 32, 32, 3)
+
+    def _read_index(self, path: Path) -> dict[str, tuple[int, int]]:
+        if path.stat().st_size > _LARGEST_INDEX:
+            raise ValueError(f"{self.flag}: {path}: {path.stat().st_size} bytes are more than an index has")
+        try:
+            found = unpickle.loads(path.read_bytes(), str(path))
+        except ValueError as error:
+            raise ValueError(f"{self.flag}: {error}") from error
+        for keyword, span in found.items():
+            pair = isinstance(span, tuple | list) and len(span) == 2 and all(isinstance(place, int) for place in span)
+            if not pair or not 0 <= span[0] <= span[1]:
+                raise ValueError(
+                    f"{self.flag}: {path}: (start, end) is needed for each keyword, "
+                    f"got {one_line(span)} for {one_line(keyword)}; get it again"
+                )
+        return found
+
+    def of_cifar100(self) -> tuple[np.ndarray, list[str]]:
+        """Positions of all images whose keyword is a class of CIFAR-100, and what is odd about them."""
+        wanted = [_KEYWORDS.get(name, name) for name in cifar100.CLASSES]
+        chosen = np.zeros(self.shape[0], bool)
+        for name in wanted:
+            chosen[slice(*self.keywords.get(name, (0, 0)))] = True
+        positions, missing = np.flatnonzero(chosen), [name for name in wanted if name not in self.keywords]
+        if not len(positions):
+            raise ValueError(f"{self.flag}: no keyword of {FILES[1]} is a class of CIFAR-100; give another --extra")
+        notes = [f"no such keyword in {FILES[1]}: {some(missing)}"] if missing else []
+        if len(positions) != CIFAR100_COUNT:
+            notes.append(f"this index has {len(positions)} images of CIFAR-100's classes, not {CIFAR100_COUNT}")
+        return positions, notes
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        found = np.empty((len(index), _BYTES), np.uint8)
+        # Not mapped into memory: around each page that is touched the kernel would read many more.
+        with self.path.open("rb", buffering=0) as file:
+            for row, position in zip(found, index.tolist(), strict=True):
+                file.seek(position * _BYTES)
+                if file.readinto(row) != _BYTES:
+                    raise ValueError(f"{self.flag}: {self.path}: it ends before image {position}; get all of it again")
+        return found.reshape(-1, 3, 32, 32).transpose(0, 3, 2, 1)

@@ -1,0 +1,229 @@
+"""A person's own folder: what is read, and every fault that is found and said."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import datasets
+from datasets.base import Reading, held_out
+
+SIDE = 8
+
+
+@pytest.fixture
+def root(tmp_path, rng):
+    """Two classes of five, a third of four, six unlabeled, a test and a validation part; all pictures different."""
+    for name, count in {
+        "labeled/cat": 5,
+        "labeled/dog": 5,
+        "labeled/sea horse": 4,
+        "unlabeled/june/a": 3,
+        "unlabeled": 3,
+        "test/cat": 2,
+        "test/dog": 2,
+        "validation/cat": 1,
+    }.items():
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            write(tmp_path / name / f"{i}.png", rng)
+    return tmp_path
+
+
+def write(path, rng):
+    Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)).save(path)
+
+
+def load(root, **how):
+    return datasets.load("folder", root, Reading(side=SIDE, **how))
+
+
+def of_paths(data):
+    return dict(zip(data.paths, data.train_labels.tolist(), strict=True))
+
+
+def test_a_whole_tree(root):
+    data = load(root)
+    assert data.class_names == ("cat", "dog", "sea horse")
+    assert data.train_images.shape == (21, SIDE, SIDE, 3)
+    assert data.test_labels.tolist() == [0, 0, 1, 1]
+    assert np.bincount(data.train_labels + 1).tolist() == [6, 6, 5, 4]
+    assert data.validation.tolist() == [20]
+    assert data.paths[20] == "validation/cat/0.png"
+    assert of_paths(data)["unlabeled/june/a/2.png"] == -1
+    assert not data.test_held_out
+    where = data.paths.index("labeled/dog/3.png")
+    np.testing.assert_array_equal(data.train_images[where], np.asarray(Image.open(root / "labeled/dog/3.png")))
+    assert any("14 labeled, 6 unlabeled, 1 validation, 4 test" in note for note in data.notes)
+
+
+def test_what_does_not_fit_is_read_when_asked(root):
+    whole, lazy = load(root), load(root, limit=100)
+    assert not isinstance(lazy.train_images, np.ndarray)
+    np.testing.assert_array_equal(lazy.train_images[:], whole.train_images)
+    np.testing.assert_array_equal(lazy.test_images[:], whole.test_images)
+    np.testing.assert_array_equal(lazy.digests, whole.digests)
+    assert lazy.paths == whole.paths
+
+
+def test_without_a_test_some_are_set_aside_and_stay_aside(root, rng):
+    for path in (root / "test").rglob("*.png"):
+        path.unlink()
+    data = load(root)
+    assert data.test_held_out
+    assert np.bincount(data.test_labels).tolist() == [1, 1, 1]
+    assert any("set aside as the test" in note for note in data.notes)
+    everything = {tuple(image.ravel()) for image in data.test_images}
+    assert not everything & {tuple(image.ravel()) for image in data.train_images}
+    write(root / "unlabeled/new.png", rng)
+    np.testing.assert_array_equal(load(root).test_images, data.test_images)
+
+
+def test_who_is_held_out():
+    labels = ["a"] * 10 + ["b"] * 2 + ["c"]
+    keys = [str(i) for i in range(13)]
+    chosen = held_out(labels, keys)
+    assert chosen[:10].sum() == 2
+    assert chosen[10:12].sum() == 1
+    assert not chosen[12]
+    backwards = held_out(labels[::-1], keys[::-1])[::-1]
+    np.testing.assert_array_equal(backwards, chosen)
+
+
+def test_broken_files_are_left_out_or_an_error(root):
+    (root / "labeled/cat/1.png").write_bytes(b"")
+    (root / "unlabeled/2.png").write_text("hello")
+    data = load(root)
+    (note,) = [note for note in data.notes if "broken, left out" in note]
+    assert note.startswith("2 broken, left out")
+    assert "labeled/cat/1.png" in note
+    assert len(data.train_images) == 19
+    with pytest.raises(ValueError, match=r"--strict.*2 broken.*labeled/cat/1.png"):
+        load(root, strict=True)
+
+
+def test_the_same_picture_in_two_classes(root):
+    (root / "labeled/dog/0.png").write_bytes((root / "labeled/cat/0.png").read_bytes())
+    data = load(root)
+    assert any("2 the same picture in several classes" in note and "cat, dog" in note for note in data.notes)
+    assert "labeled/cat/0.png" not in data.paths
+    assert "labeled/dog/0.png" not in data.paths
+    with pytest.raises(ValueError, match="several classes"):
+        load(root, strict=True)
+
+
+def test_the_same_picture_twice_in_one_class_stays(root):
+    (root / "labeled/cat/9.png").write_bytes((root / "labeled/cat/0.png").read_bytes())
+    assert len(load(root, strict=True).train_images) == 22
+
+
+@pytest.mark.parametrize("where", ["labeled/cat", "unlabeled", "validation/cat"])
+def test_training_pictures_that_are_in_the_test(root, where):
+    # Other bytes, the same pixels.
+    Image.open(root / "test/cat/0.png").save(root / where / "0.bmp")
+    data = load(root)
+    assert f"{where}/0.bmp" not in data.paths
+    assert any(
+        "1 training pictures that are in the test too" in note and f"{where}/0.bmp" in note for note in data.notes
+    )
+    with pytest.raises(ValueError, match="in the test too"):
+        load(root, strict=True)
+
+
+def test_other_kinds_of_files_are_counted(root):
+    (root / "labeled/cat/x.tif").write_bytes(b"")
+    assert any("1 .tif" in note for note in load(root).notes)
+
+
+def fault(root, words, **how):
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as error:
+        load(root, **how)
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_class_one_class_and_none(root):
+    (root / "labeled/empty").mkdir()
+    fault(root, "class empty has no labeled picture")
+    (root / "labeled/empty").rmdir()
+    for name in ("dog", "sea horse"):
+        (root / "labeled" / name).rename(root / f"unlabeled/{name}")
+    fault(root, r"one class only \(cat\)")
+    (root / "labeled/cat").rename(root / "unlabeled/cat")
+    fault(root, "no labeled picture")
+
+
+def test_trees_that_are_none(root):
+    fault(root / "labeled/cat/0.png", "no such folder")
+    fault(root / "test", "no labeled/ in it; it has cat, dog")
+    fault(None, "--data-dir is needed")
+    (root / "labeled/lost.png").write_bytes(b"")
+    fault(root, "labeled/lost.png lies in no class folder")
+
+
+def test_a_class_of_the_test_that_has_no_labels(root, rng):
+    (root / "test/bird").mkdir()
+    write(root / "test/bird/0.png", rng)
+    fault(root, "test/bird/0.png: no labeled picture is of class bird")
+
+
+def test_no_picture_to_set_aside(tmp_path, rng):
+    for name in ("a", "b"):
+        (tmp_path / "labeled" / name).mkdir(parents=True)
+        write(tmp_path / f"labeled/{name}/0.png", rng)
+    fault(tmp_path, "no class has two labeled pictures")
+
+
+def table(root, rows):
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root / "labels.csv"
+
+
+@pytest.fixture
+def flat(tmp_path, rng):
+    (tmp_path / "in/deep").mkdir(parents=True)
+    for i in range(6):
+        write(tmp_path / f"in/{i}.png", rng)
+        write(tmp_path / f"in/deep/{i},x.png", rng)
+    return tmp_path
+
+
+def test_a_table_over_any_folder(flat):
+    rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
+    rows += [["in/4.png", ""], ["in/5.png", "-1"], ["in/deep/0,x.png", "b"], [str(flat / "in/deep/1,x.png"), "a"]]
+    for given in (rows, [["path", "label"], *rows], [["score", "Label", "path"], *([1, b, a] for a, b in rows)]):
+        data = load(flat, labels_file=str(table(flat, given)))
+        assert data.class_names == ("a", "b")
+        assert data.test_held_out
+        labels = of_paths(data)
+        assert len(labels) == 10
+        assert sum(label >= 0 for label in labels.values()) == 4
+        assert labels["in/4.png"] == labels["in/5.png"] == labels["in/deep/5,x.png"] == -1
+
+
+def test_a_table_adds_to_the_folders(root):
+    before = of_paths(load(root))
+    given = table(root, [["unlabeled/0.png", "dog"], ["unlabeled/1.png", "bird"], ["labeled/cat/0.png", "cat"]])
+    data = load(root, labels_file=str(given))
+    assert data.class_names == ("bird", "cat", "dog", "sea horse")
+    after = of_paths(data)
+    assert data.class_names[after["unlabeled/0.png"]] == "dog"
+    assert after["unlabeled/2.png"] == before["unlabeled/2.png"] == -1
+    assert sum(label >= 0 for label in after.values()) == sum(label >= 0 for label in before.values()) + 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([["labeled/cat/0.png", "dog"]], "line 1: labeled/cat/0.png is dog here and cat elsewhere"),
+        ([["unlabeled/0.png", "dog"], ["unlabeled/./0.png", "cat"]], "line 2: unlabeled/./0.png is cat here and dog"),
+        ([["nothing.png", "dog"]], "line 1: there is no file"),
+        ([["unlabeled/0.png"]], "line 1 is not path,label"),
+        ([["path", "class"], ["unlabeled/0.png", "dog"]], "no column 'label'"),
+        ([["test/cat/0.png", "dog"]], "is dog here and cat elsewhere"),
+    ],
+)
+def test_tables_that_contradict(root, rows, words):
+    fault(root, words, labels_file=str(table(root, rows)))
+    fault(root, "none.csv: cannot be read", labels_file=str(root / "none.csv"))
