@@ -12,6 +12,7 @@ _PUBLIC = {
     "RunConfig": "sesemi.config",
     "EMATeacher": "sesemi.teacher",
     "InputError": "sesemi.errors",
+    "SemiSupervisedClassifier": "sesemi.estimator",
     "SemiSupervisedModel": "sesemi.training",
     "METHODS": "sesemi.methods",
     "index_batches": "sesemi.pipeline",

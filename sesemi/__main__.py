@@ -1,12 +1,14 @@
-"""``python -m sesemi`` is ``train_evaluate_sesemi.py``; ``python -m sesemi compare``: see `sesemi.compare`."""
+"""``python -m sesemi`` is ``train_evaluate_sesemi.py``; with a first word of `COMMANDS` it is something else."""
 
+import importlib
 import sys
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["compare"]:
-        from sesemi import compare
+from sesemi.cli import COMMANDS
 
-        sys.exit(compare.main(sys.argv[2:]))
+if __name__ == "__main__":
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in COMMANDS:
+        sys.exit(importlib.import_module(COMMANDS[name]).main(sys.argv[2:]))
     from sesemi.cli import main
 
     sys.exit(main(program="python -m sesemi"))

@@ -70,41 +70,63 @@ def _batches(images: np.ndarray, rows: int = BATCH) -> Iterator[tuple[np.ndarray
         yield batch, count
 
 
-def multi_view_probabilities(model: keras.Model, images: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+class MultiView:
     """The mean of the probabilities of several views of every image (Tran 2019, the published DenseEvaluator).
 
     The views are {as it is, shifted} x {clean, noisy}, and where mirroring keeps the class x {as it is, mirrored}:
     eight, or four. A shift is never 0 along either axis. All are drawn from a fixed seed. One view is computed after
-    the other, so memory does not grow with their number.
+    the other, so memory does not grow with their number. Traced once, however many batches follow.
 
     Args:
         model: an exported model (`sesemi.export`), whose parts ``preprocess`` and ``classifier`` are used.
-        images: ``[N, H, W, C]`` uint8.
         augmentation: largest shift, whether to mirror, and the noise.
 
-    Returns:
-        ``[N, classes]`` float32.
+    Attributes:
+        count: number of views.
+        rows: images of a call, at most.
+
+    Raises:
+        ValueError: the model has no such parts.
     """
-    preprocess, classify = model.get_layer("preprocess"), model.get_layer("classifier")
 
-    @tf.function
-    def view(batch, offsets, flip, noise, position):
-        views = shift_and_flip(preprocess(batch), offsets, tf.fill([BATCH], flip))
-        views += noise * Draws(_VIEW_SEED, position).normal("noise", views.shape)
-        return classify(views)
+    rows = BATCH
 
-    flips = (False, True) if augmentation.flip else (False,)
-    kinds = [(shifted, noisy, flip) for flip in flips for noisy in (False, True) for shifted in (False, True)]
-    total = []
-    for number, (batch, count) in enumerate(_batches(images)):
-        jitter = _jitter(number, augmentation.shift)
+    def __init__(self, model: keras.Model, augmentation: Augmentation):
+        preprocess, classify = model.get_layer("preprocess"), model.get_layer("classifier")
+        flips = (False, True) if augmentation.flip else (False,)
+        self._kinds = [(shifted, noisy, flip) for flip in flips for noisy in (False, True) for shifted in (False, True)]
+        self._augmentation, self.count = augmentation, len(self._kinds)
+
+        @tf.function
+        def view(batch, offsets, flip, noise, position):
+            views = shift_and_flip(preprocess(batch), offsets, tf.fill([BATCH], flip))
+            views += noise * Draws(_VIEW_SEED, position).normal("noise", views.shape)
+            return classify(views)
+
+        self._view = view
+
+    def __call__(self, images: np.ndarray, number: int) -> np.ndarray:
+        """Probabilities ``[n, classes]`` float32 of one batch.
+
+        Args:
+            images: ``[n, H, W, C]`` uint8; n is `rows`, or less in the last batch.
+            number: of the batch, from 0; it and the place in the batch decide what is drawn for an image.
+        """
+        (batch, count), *_ = _batches(images)
+        jitter = _jitter(number, self._augmentation.shift)
         sums = 0.0
-        for kind, (shifted, noisy, flip) in enumerate(kinds):
-            position = tf.constant(number * len(kinds) + kind, tf.int64)
-            noise = tf.constant(augmentation.noise * noisy, tf.float32)
-            sums += np.asarray(view(batch, jitter * int(shifted), tf.constant(flip), noise, position))
-        total.append(sums[:count] / len(kinds))
-    return np.concatenate(total)
+        for kind, (shifted, noisy, flip) in enumerate(self._kinds):
+            position = tf.constant(number * self.count + kind, tf.int64)
+            noise = tf.constant(self._augmentation.noise * noisy, tf.float32)
+            sums += np.asarray(self._view(batch, jitter * int(shifted), tf.constant(flip), noise, position))
+        return sums[:count] / self.count
+
+
+def multi_view_probabilities(model: keras.Model, images: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+    """`MultiView` of many images: ``[N, H, W, C]`` uint8 to ``[N, classes]`` float32."""
+    views = MultiView(model, augmentation)
+    parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+    return np.concatenate([views(part, number) for number, part in enumerate(parts)])
 
 
 def _jitter(number: int, shift: int) -> tf.Tensor:

@@ -1,0 +1,262 @@
+"""``python -m sesemi evaluate MODEL DATASET``: errors of a classifier, by class, and how far its confidence is true."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sesemi import answers
+from sesemi.cli import OneLineParser
+from sesemi.errors import InputError
+
+BINS = 15
+_CONFUSIONS = 10
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Images by the confidence of their predicted class, in bins of equal width over (0, 1].
+
+    Args:
+        counts: ``[bins]`` int, images.
+        confidence: ``[bins]``, the mean in each bin; NaN in an empty one.
+        accuracy: ``[bins]``, the share that is right; NaN in an empty one.
+    """
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+
+def reliability(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """What a reliability diagram shows (Guo et al. 2017, arXiv:1706.04599, section 2).
+
+    Args:
+        probs: ``[N, classes]`` in [0, 1].
+        labels: ``[N]`` int.
+        bins: how many; bin m of M holds confidences in ((m - 1) / M, m / M], and the first one 0 too.
+    """
+    confidence = probs.max(axis=1).astype(np.float64)
+    right = probs.argmax(axis=1) == labels
+    place = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
+    counts = np.bincount(place, minlength=bins)
+    # An empty bin has no mean.
+    per = np.where(counts, counts, np.nan)
+    return Reliability(
+        counts,
+        np.bincount(place, weights=confidence, minlength=bins) / per,
+        np.bincount(place, weights=right, minlength=bins) / per,
+    )
+
+
+def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """Mean distance of confidence and accuracy, by bins (Naeini et al. 2015; Guo et al. 2017, eq. 3).
+
+    Args:
+        probs: ``[N, classes]`` in [0, 1].
+        labels: ``[N]`` int.
+        bins: see `reliability`.
+
+    Returns:
+        In [0, 1].
+    """
+    found = reliability(probs, labels, bins)
+    return float(np.nansum(found.counts * np.abs(found.accuracy - found.confidence)) / len(labels))
+
+
+def negative_log_likelihood(probs: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of ``-log p(true class)``, in nats; a probability that float32 has rounded to 0 counts as 1.2e-38."""
+    chosen = probs[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(chosen, _TINY)).mean())
+
+
+def by_class(matrix: np.ndarray, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Of each class: images, and error, precision and recall in percent, None where there is nothing to divide by.
+
+    Args:
+        matrix: of `sesemi.evaluate.confusion`.
+        class_names: one a class.
+    """
+    rows = []
+    for k, name in enumerate(class_names):
+        right, there, said = (int(n) for n in (matrix[k, k], matrix[k].sum(), matrix[:, k].sum()))
+        recall, precision = (100 * right / n if n else None for n in (there, said))
+        error = None if recall is None else 100 - recall
+        rows.append({"class": name, "images": there, "error": error, "precision": precision, "recall": recall})
+    return rows
+
+
+def confusions(matrix: np.ndarray, class_names: Sequence[str], most: int = _CONFUSIONS) -> list[dict[str, Any]]:
+    """The most frequent ones: true class, what it is taken for, and how many images."""
+    wrong = matrix - np.diag(matrix.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = (np.unravel_index(place, wrong.shape) for place in order)
+    return [{"true": class_names[t], "predicted": class_names[p], "images": int(wrong[t, p])}
+            for t, p in pairs if wrong[t, p]]  # fmt: skip
+
+
+def reliability_diagram(found: Reliability, ece: float) -> bytes:
+    """Accuracy over confidence, with the histogram of the confidences below, as PNG.
+
+    Args:
+        found: of `reliability`.
+        ece: `expected_calibration_error`, for the title.
+    """
+    import io
+
+    from matplotlib.figure import Figure
+
+    bins, total = len(found.counts), int(found.counts.sum())
+    middles, width = (np.arange(bins) + 0.5) / bins, 1 / bins
+    figure = Figure(figsize=(5, 6))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], "--", color="#777", label="as confident as right")
+    upper.bar(middles, found.accuracy, width, color="#9ec5e8", edgecolor="#1f4e79", label="accuracy")
+    upper.plot(found.confidence, found.accuracy, "o", color="#1f4e79", markersize=4, label="mean confidence of the bin")
+    upper.set(ylabel="share that is right", ylim=(0, 1.02), xlim=(0, 1))
+    upper.set_title(f"reliability: ECE {100 * ece:.2f} % ({bins} bins, {total} images)")
+    lower.bar(middles, 100 * found.counts / total, width, color="#cccccc", edgecolor="#777")
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel="images [%]")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    figure.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def assess(probs: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """All numbers of ``evaluation.json``: errors, precision and recall in percent, ECE in [0, 1], the rest as it is.
+
+    Args:
+        probs: ``[N, classes]``.
+        labels: ``[N]`` int.
+        class_names: one a class.
+    """
+    from sesemi import evaluate
+
+    matrix, bins = evaluate.confusion(probs, labels), reliability(probs, labels)
+    return {
+        "images": len(labels),
+        "test_error": evaluate.error_percent(probs, labels),
+        "expected_calibration_error": expected_calibration_error(probs, labels),
+        "negative_log_likelihood": negative_log_likelihood(probs, labels),
+        "class_names": list(class_names),
+        "classes": by_class(matrix, class_names),
+        "confusions": confusions(matrix, class_names),
+        "confusion_matrix": matrix.tolist(),
+        "reliability": [
+            {"up_to": (m + 1) / BINS, "images": int(n), "confidence": _or_none(c), "accuracy": _or_none(a)}
+            for m, (n, c, a) in enumerate(zip(bins.counts, bins.confidence, bins.accuracy, strict=True))
+        ],
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def to_text(found: dict[str, Any]) -> str:
+    """What is printed."""
+    views = "one view" if found["views"] == 1 else f"mean of {found['views']} views"
+    width = max(5, *(len(name) for name in found["class_names"]))
+    lines = [f"{'class':{width}}  images  error [%]  precision [%]  recall [%]"]
+    for row in found["classes"]:
+        error, precision, recall = (
+            "-" if row[k] is None else f"{row[k]:.2f}" for k in ("error", "precision", "recall")
+        )
+        lines.append(f"{row['class']:{width}}  {row['images']:6}  {error:>9}  {precision:>13}  {recall:>10}")
+    if found["confusions"]:
+        lines.append("most frequent confusions:")
+        lines += [f"  {row['images']:5}  {row['true']} taken for {row['predicted']}" for row in found["confusions"]]
+    lines += [
+        f"expected calibration error {100 * found['expected_calibration_error']:.2f} % ({BINS} bins)",
+        f"negative log-likelihood {found['negative_log_likelihood']:.4f}",
+        f"error {found['test_error']:.2f} % of {found['images']} images ({views})",
+    ]
+    return "\n".join(lines)
+
+
+def write(folder: Path, found: dict[str, Any], bins: Reliability) -> None:
+    """Write ``confusion.png``, ``reliability.png`` and, last, ``evaluation.json``.
+
+    Raises:
+        InputError: the disk refuses.
+    """
+    from sesemi import report
+    from sesemi.checkpoint import CheckpointError, write_atomically, write_whole
+
+    pictures = {
+        "confusion.png": report.confusion_matrix(
+            np.array(found["confusion_matrix"]), found["class_names"], views=found["views"]
+        ),
+        "reliability.png": reliability_diagram(bins, found["expected_calibration_error"]),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, png in pictures.items():
+            write_whole(folder / name, lambda path, png=png: path.write_bytes(png))
+        write_atomically(folder / "evaluation.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise InputError(f"--output: {folder} cannot be written to ({error.strerror})") from error
+    except CheckpointError as error:
+        raise InputError(str(error)) from error
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m sesemi evaluate") -> int:
+    """Read, classify, count, print and write.
+
+    Returns:
+        Exit code: 0 done, 2 what cannot be evaluated (one line on stderr), 130 interrupted.
+    """
+    parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
+    parser.add_argument("model", metavar="MODEL", help="a run folder, such as runs/NAME, or its model.keras")
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        help="a data set, such as digits or cifar10 (its test images), or a folder with CLASS/... or test/CLASS/...",
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files or its official archive")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="for numbers and pictures (default: evaluation-DATASET by the model)"
+    )
+    answers.add_model_flags(parser)
+    args = parser.parse_intermixed_args(arguments)
+    return answers.run(program, lambda: _assess(args))
+
+
+def _assess(args) -> None:
+    from sesemi import inputs
+
+    inputs.refuse_unknown_set(args.dataset, args.data_dir)
+    place = Path(args.model)
+    name = args.dataset if inputs.is_named(args.dataset) else Path(args.dataset).resolve().name
+    folder = args.output or (place if place.is_dir() else place.parent) / f"evaluation-{name.replace(':', '-')}"
+    answers.refuse_unwritable("--output", folder)
+    saved = answers.load(args.model, args.gpu)
+    items, labels, notes = inputs.test_set(args.dataset, args.data_dir, saved)
+    for note in notes:
+        print(note, file=sys.stderr)
+    progress, parts, kept = answers.Progress(len(labels)), [], []
+    try:
+        for batch, probs in answers.answers(saved, items, progress, views=args.views):
+            parts.append(probs)
+            kept.append(batch.positions)
+    finally:
+        progress.close()
+    if not parts:
+        raise InputError(f"{args.dataset}: none of {len(labels)} pictures could be decoded")
+    probs, whole = np.concatenate(parts), labels[np.concatenate(kept)]
+    views = 1 if args.views == 1 else 8 if saved.augmentation.flip else 4
+    about = {"model": str(saved.path), "dataset": args.dataset, "views": views, "broken": len(labels) - len(whole)}
+    found = about | assess(probs, whole, saved.class_names)
+    write(folder, found, reliability(probs, whole))
+    if found["broken"]:
+        print(f"{found['broken']} of {len(labels)} pictures could not be decoded and are left out", file=sys.stderr)
+    print(to_text(found))
+    print(f"written: {folder / 'evaluation.json'}, confusion.png, reliability.png")

@@ -1,0 +1,171 @@
+"""The scikit-learn estimator; what of scikit-learn's own checks applies to images.
+
+`check_estimator` gives every estimator tables ``[N, F]``. This one takes images ``[N, H, W, C]``, says so by its tags,
+and is then asked only whether it can be cloned. Below, those of its checks that need no data are called one by one; the
+others (`check_fit2d_*`, `check_estimators_nan_inf`, `check_classifiers_train`, …) make tables of floats and do not
+apply; for images their substance is tested here: shapes, dtypes, labels, not fitted, repeated and copied.
+"""
+
+import pickle
+
+import keras
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils import estimator_checks
+
+from sesemi import METHODS, SemiSupervisedClassifier
+from sesemi.errors import InputError
+
+SHORT = {"epochs": 2, "steps_per_epoch": 8, "settings": {"batch_size": 8, "labeled_batch_size": 8, "shift": 0}}
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Three patterns with noise, 8 x 8 grey; a third of the labels is seen."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(90) % 3
+    patterns = rng.integers(40, 216, (3, 8, 8, 1))
+    pixels = (patterns[labels] + rng.integers(-30, 31, (90, 8, 8, 1))).astype(np.uint8)
+    seen = labels.copy()
+    seen[30:] = -1
+    return pixels, labels, seen
+
+
+@pytest.fixture(scope="module")
+def fitted(images):
+    pixels, _, seen = images
+    return SemiSupervisedClassifier(method="mean_teacher", **SHORT).fit(pixels, seen)
+
+
+def test_it_learns_from_both_and_answers_as_scikit_learn_does(fitted, images):
+    pixels, labels, _ = images
+    probs = fitted.predict_proba(pixels)
+    assert probs.shape == (90, 3)
+    np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(fitted.predict(pixels), fitted.classes_[probs.argmax(axis=1)])
+    assert fitted.score(pixels, labels) > 0.7
+    hidden = labels.copy()
+    hidden[:50] = -1
+    assert fitted.score(pixels, hidden) == np.mean(fitted.predict(pixels[50:]) == labels[50:])
+    with pytest.raises(ValueError, match="every label is -1"):
+        fitted.score(pixels, np.full(90, -1))
+    assert fitted.model_.input_shape == (None, 8, 8, 1)
+    np.testing.assert_array_equal(fitted.model_.predict(pixels[:5], verbose=0).argmax(1), probs[:5].argmax(1))
+
+
+def test_fitted_again_it_is_the_same_and_the_process_too(fitted, images):
+    pixels, _, seen = images
+    np.random.seed(11)
+    state, policy = np.random.get_state()[1].copy(), keras.config.dtype_policy()
+    again = clone(fitted).fit(pixels, seen)
+    np.testing.assert_array_equal(again.predict_proba(pixels), fitted.predict_proba(pixels))
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    assert keras.config.dtype_policy() == policy
+
+
+def test_a_pickle_answers_the_same(fitted, images):
+    copied = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copied.predict_proba(images[0]), fitted.predict_proba(images[0]))
+    assert copied.get_params() == fitted.get_params()
+
+
+def test_labels_may_be_names(images):
+    pixels, _, seen = images
+    names = np.array(["cat", "dog", "eel"], object)[seen]
+    names[seen < 0] = -1
+    classifier = SemiSupervisedClassifier(method="supervised", **SHORT).fit(pixels, names)
+    assert classifier.classes_.tolist() == ["cat", "dog", "eel"]
+    assert set(classifier.predict(pixels)) <= {"cat", "dog", "eel"}
+
+
+def test_a_grid_search(images):
+    pixels, labels, _ = images
+    search = GridSearchCV(
+        SemiSupervisedClassifier(method="pseudo_label", **SHORT | {"epochs": 1}),
+        {"arguments": [{"weight": 0.0}, {"weight": 1.0}]},
+        cv=2,
+    ).fit(pixels, labels)
+    assert len(search.cv_results_["mean_test_score"]) == 2
+    assert search.predict(pixels[:4]).shape == (4,)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_valid_tag_types,
+        estimator_checks.check_mixin_order,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_set_params,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_the_checks_of_scikit_learn_that_need_no_table(check):
+    check("SemiSupervisedClassifier", SemiSupervisedClassifier())
+
+
+def test_check_estimator_agrees():
+    with pytest.warns(match="Can't test estimator"):
+        results = estimator_checks.check_estimator(SemiSupervisedClassifier(), on_fail=None)
+    assert {result["status"] for result in results} == {"passed"}
+
+
+def test_not_fitted():
+    with pytest.raises(NotFittedError):
+        SemiSupervisedClassifier().predict(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
+LABELS = np.array([0, 1, 0, -1])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels", "words"),
+    [
+        (np.zeros((4, 64)), LABELS, r"images \[N, H, W, C\] are needed, got an array of shape \(4, 64\)"),
+        (IMAGES[..., :0], LABELS, "shape"),
+        (IMAGES / 255.0 + 0.5, LABELS, "whole numbers in 0 … 255"),
+        (IMAGES.astype(int) - 1, LABELS, "whole numbers"),
+        (IMAGES.astype(complex), LABELS, "complex"),
+        (IMAGES + np.nan, LABELS, "whole numbers"),
+        (IMAGES, LABELS[:3], "a label for each of 4"),
+        (IMAGES, np.array([0, 0, -1, -1]), "at least two classes are needed, got 1"),
+        (IMAGES, np.full(4, -1), "got 0"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_no_image_or_label_is_refused(pixels, labels, words):
+    with pytest.raises(ValueError, match=words):
+        SemiSupervisedClassifier().fit(pixels, labels)
+
+
+def test_settings_that_cannot_be_are_refused(fitted, images):
+    for how, words in (
+        ({"method": "nothing"}, "--method nothing"),
+        ({"network": "wrn", "settings": {"promote": "balanced"}}, "promote"),
+        ({"settings": {"momentun": 1}}, "unknown setting 'momentun'"),
+        ({"method": "vat", "arguments": {"weigth": 1}}, "no such argument"),
+    ):
+        with pytest.raises((ValueError, InputError), match=words):
+            SemiSupervisedClassifier(**how).fit(images[0], images[2])
+    with pytest.raises(ValueError, match=r"images of \(8, 8, 1\) were fitted"):
+        fitted.predict(IMAGES)
+
+
+def test_whole_floats_and_random_states_are_taken(images):
+    pixels, _, seen = images
+    how = {"method": "supervised", **SHORT, "epochs": 1}
+    classifier = SemiSupervisedClassifier(random_state=np.random.RandomState(3), **how)
+    assert classifier.fit(pixels.astype(np.float64), seen).predict(pixels).shape == (90,)
+    assert (
+        SemiSupervisedClassifier(random_state=None, **how)._seed()
+        != SemiSupervisedClassifier(random_state=None)._seed()
+    )
+    assert set(METHODS) >= {"supervised", "mean_teacher"}
