@@ -26,15 +26,22 @@ def find(folder: Path) -> Iterator[Path]:
 
     The names of one folder at a time are held in memory.
     """
-    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
+    with os.scandir(folder) as entries:
         # A link to a folder may lead back to where we are.
-        if entry.is_dir(follow_symlinks=False):
-            yield from find(Path(entry.path))
-        elif Path(entry.name).suffix.lower() in EXTENSIONS and entry.is_file():
-            yield Path(entry.path)
+        wanted = sorted(
+            (entry.name, entry.is_dir(follow_symlinks=False))
+            for entry in entries
+            if not entry.name.startswith(".") and (_is_picture(entry) or entry.is_dir(follow_symlinks=False))
+        )
+    for name, is_folder in wanted:
+        if is_folder:
+            yield from find(folder / name)
+        else:
+            yield folder / name
+
+
+def _is_picture(entry: os.DirEntry) -> bool:
+    return os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file()
 
 
 def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndarray:

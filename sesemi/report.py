@@ -79,7 +79,7 @@ def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) ->
     figure.colorbar(image, ax=classes, shrink=0.8)
     classes.set(xlabel="epoch", ylabel="class", title="accepted, by class (share of the epoch)")
     if len(class_names) <= _LARGEST_LABELED_MATRIX:
-        classes.set_yticks(range(len(class_names)), class_names, fontsize=7)
+        classes.set_yticks(range(len(class_names)), map(plain, class_names), fontsize=7)
     return _png(figure)
 
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+import datasets
 from datasets import image_files, tfds_sets
 
 CLASSES = ["cat", "dog", "emu"]
@@ -312,3 +313,44 @@ def test_nothing_is_printed(tmp_path, capfd):
     load("made", tmp_path)
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("absl").level == before
+
+
+def test_what_a_run_gets(tmp_path):
+    splits = {
+        "train": examples(9),
+        "test": examples(3, 20),
+        "validation": examples(4, 40),
+        "unlabeled": examples(5, 60),
+    }
+    prepare(tmp_path, "made", splits)
+    data = datasets.load("tfds:made", tmp_path, datasets.Reading(side=8))
+    assert np.bincount(data.train_labels + 1).tolist() == [5, 5, 4, 4]
+    assert data.validation.tolist() == [9, 10, 11, 12]
+    assert (data.train_labels[13:] == -1).all()
+    assert not data.test_held_out
+
+
+def test_without_a_test_some_are_held_out_and_labels_stay_with_their_images(tmp_path):
+    builder = prepare(tmp_path, "made", {"train": examples(30), "unlabeled": examples(4, 60)})
+    data = datasets.load("tfds:made", tmp_path, datasets.Reading(side=8))
+    assert data.test_held_out
+    assert "set aside" in data.notes[-1]
+    assert np.bincount(data.test_labels).tolist() == [2, 2, 2]
+    assert np.bincount(data.train_labels + 1).tolist() == [4, 8, 8, 8]
+    images, labels = decoded(builder, "train")
+    true = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    for part, given in ((data.train_images[:24], data.train_labels), (data.test_images, data.test_labels)):
+        for image, label in zip(part, given, strict=False):
+            assert true.pop(image.tobytes()) == label
+    assert not true
+
+
+def test_a_run_on_a_prepared_set(tmp_path):
+    from test_runs import run_here
+
+    prepare(tmp_path, "made", {"train": examples(30), "test": examples(6, 100)})
+    given = {"dataset": "tfds:made", "data_dir": str(tmp_path), "image_size": 16, "network": "mini", "labels": "all"}
+    found, folder = run_here(tmp_path / "runs", "a", **given)
+    assert found["class_names"] == list(CLASSES)
+    assert any("made/1.0.0" in note for note in found["notes"])
+    assert (folder / "model.json").exists()
