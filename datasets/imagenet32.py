@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets import tfds_sets
 from datasets.base import EXTRA_FORMS, one_line
 
 _NAME = "imagenet_resized/32x32"
@@ -70,12 +71,14 @@ def open_or_download(place: Path | None, flag: str) -> tuple[ImageNet32, tuple[s
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(_NAME, data_dir=place)
-        if not builder.is_prepared():
-            # Offline, TFDS tries again for minutes; a proxy knows names that we do not.
-            if not urllib.request.getproxies():
-                socket.getaddrinfo(_HOST, 80)
-            builder.download_and_prepare()
+        with tfds_sets.quiet(tfds):
+            builder = tfds.builder(_NAME, data_dir=place)
+            if not builder.is_prepared():
+                # Offline, TFDS tries again for minutes; a proxy knows names that we do not.
+                if not urllib.request.getproxies():
+                    socket.getaddrinfo(_HOST, 80)
+                tfds.enable_progress_bar()
+                builder.download_and_prepare()
     # Whatever fails in there, the way out is the same.
     except Exception as error:
         raise FileNotFoundError(

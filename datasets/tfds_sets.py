@@ -93,7 +93,7 @@ def load(
     """
     import tensorflow_datasets as tfds
 
-    with _quiet(tfds):
+    with quiet(tfds):
         builder = _builder(tfds, name, data_dir)
         image, label = _features(tfds, name, builder.info)
         _prepare(tfds, name, builder, say)
@@ -135,7 +135,7 @@ def _read(split: "_Splits", side: int, resize: str, limit: int) -> Parts:
 
 
 @contextlib.contextmanager
-def _quiet(tfds) -> Iterator[None]:
+def quiet(tfds) -> Iterator[None]:
     """Without progress bars, and without warnings of the libraries."""
     tfds.disable_progress_bar()
     loggers = [logging.getLogger(name) for name in ("absl", "urllib3")]
