@@ -64,14 +64,20 @@ def held_out(labels: Sequence[str | int], keys: Sequence[str]) -> np.ndarray:
 
 
 def some(items: Sequence[str]) -> str:
-    """The first three, and how many more there are."""
+    """The first three, and how many more there are; in one line that any terminal shows."""
+    items = [printable(item) for item in items]
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return f"{', '.join(items[:_SHOWN])}{more}"
 
 
+def printable(text: str) -> str:
+    """Names of files may hold line breaks, and bytes that are no text."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def one_line(what: object) -> str:
     """Of an error, say; and not long."""
-    text = " ".join(str(what).split()) or type(what).__name__
+    text = printable(" ".join(str(what).split())) or type(what).__name__
     return text if len(text) <= _LONG else f"{text[:_LONG]} ..."
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import image_files
-from datasets.base import ImageData, Reading, compact, held_out, some
+from datasets.base import ImageData, Reading, compact, held_out, printable, some
 
 # In this order they are read and held: training images are in front of the test.
 PARTS = ("labeled", "unlabeled", "validation", "test")
@@ -101,7 +101,9 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
                 classes |= {entry.name} if part == "labeled" else set()
                 found += [_File(str(path), part, entry.name) for path in image_files.find(Path(entry.path))]
             elif Path(entry.name).suffix.lower() in image_files.EXTENSIONS:
-                raise ValueError(f"--data-dir {root}: {part}/{entry.name} lies in no class folder; put it into one")
+                raise ValueError(
+                    f"--data-dir {root}: {part}/{printable(entry.name)} lies in no class folder; put it into one"
+                )
     rest = root if anything and not (root / "labeled").is_dir() else root / "unlabeled"
     taken = {file.path for file in found}
     pictures = map(str, image_files.find(rest)) if rest.is_dir() else ()
@@ -137,22 +139,22 @@ def read_table(path: Path) -> list[tuple[int, str, str]]:
 
 
 def _apply_table(found: list[_File], root: Path, table: Path) -> None:
+    # By the path that is written, or where links lead to.
     places = {os.path.realpath(file.path): file for file in found}
-    told: dict[str, str] = {}
+    places |= {os.path.abspath(file.path): file for file in found}
     for number, name, label in read_table(table):
-        place = os.path.realpath(root / name)
-        if place not in places:
-            if not os.path.isfile(place):
-                raise FileNotFoundError(f"--labels-file {table}: line {number}: there is no file {root / name}")
-            places[place] = _File(str(root / name), "unlabeled", None)
-            found.append(places[place])
+        path = str(root / name)
+        file = places.get(os.path.abspath(path)) or places.get(os.path.realpath(path))
+        where = f"--labels-file {table}: line {number}: "
+        if file is None:
+            if not os.path.isfile(path):
+                raise FileNotFoundError(f"{where}there is no file {printable(path)}")
+            file = places[os.path.abspath(path)] = _File(path, "unlabeled", None)
+            found.append(file)
         if label in UNLABELED:
             continue
-        file = places[place]
-        before = told.get(place, file.name)
-        if before not in (None, label):
-            raise ValueError(f"--labels-file {table}: line {number}: {name} is {label} here and {before} elsewhere")
-        told[place] = label
+        if file.name not in (None, label):
+            raise ValueError(f"{where}{printable(name)} is {label} here and {file.name} elsewhere")
         file.name = label
         file.part = "labeled" if file.part == "unlabeled" else file.part
 
@@ -161,12 +163,15 @@ def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]
     names = sorted(classes | {file.name for file in found if file.part == "labeled"})
     if not names:
         raise ValueError(f"--data-dir {root}: no labeled picture; needed are {TREE}, or a --labels-file with labels")
+    for name in names:
+        if not name.isprintable():
+            raise ValueError(f"--data-dir {root}: the name of class {name!a} cannot be shown; rename it")
     if len(names) == 1:
         raise ValueError(f"--data-dir {root}: one class only ({names[0]}); there is nothing to tell apart, add another")
     for file in found:
         if file.name is not None and file.name not in names:
             raise ValueError(
-                f"--data-dir {root}: {_short(file.path, root)}: no labeled picture is of class {file.name}; "
+                f"--data-dir {root}: {printable(_short(file.path, root))}: no labeled picture is of class {file.name}; "
                 f"labeled are {', '.join(names[:20])}"
             )
     return names

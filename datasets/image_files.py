@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,6 +65,8 @@ def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndar
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    # What it has to say of a file that it can read after all.
+    warnings.filterwarnings("ignore", module="PIL")
     source = io.BytesIO(file) if isinstance(file, bytes) else file
     how = ImageOps.fit if resize == "crop" else ImageOps.pad
     try:

@@ -145,8 +145,8 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """`write_whole` for text."""
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    """`write_whole` for text; names of files keep their bytes, also those that are no text."""
+    write_whole(path, lambda partial: partial.write_bytes(text.encode("utf-8", "surrogateescape")))
 
 
 @contextlib.contextmanager
