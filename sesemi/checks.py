@@ -75,7 +75,8 @@ def check(config) -> None:
         raise InputError(f"--strong-level {level}: give a number from 0 to 1, or random")
     if config.self_supervision == "rotation" and config.method in ("sesemi", "asl"):
         raise InputError(f"--self-supervision rotation: {config.method} has that term already; leave it out")
-    if config.promote != "none" and config.labels == "all":
+    any_size = presets.kind(config.dataset) in presets.ANY_SIZE
+    if config.promote != "none" and config.labels == "all" and not any_size:
         raise InputError("--promote: with --labels all there is no unlabeled image to promote; leave it out")
     if config.promote != "none" and config.promote_from >= config.epochs:
         raise InputError(f"--promote-from {config.promote_from}: there are only {config.epochs} epochs; use fewer")

@@ -174,6 +174,19 @@ def test_what_is_read_while_training_gives_the_same_bits_also_over_an_interrupti
     identical(whole, streamed)
 
 
+def test_unlabeled_pictures_are_promoted_and_nobody_knows_whether_rightly(digits, tmp_path, rng):
+    np.save(tmp_path / "x.npy", rng.integers(0, 256, (30, 16, 16, 3)).astype(np.uint8))
+    given = {"promote": "balanced", "promote_fraction": 0.5, "data_dir": str(digits), "method": "mean_teacher"}
+    found, folder = run(tmp_path, "a", **given, extra_source=f"npy:{tmp_path / 'x.npy'}")
+    (record,) = found["promotions"]
+    assert record["promoted"] > 0
+    assert record["right"] is None
+    with (folder / "promoted.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    # Of the 120 unlabeled pictures, none of the labeled, and none from elsewhere.
+    assert {40 <= int(row["index"]) < 160 for row in rows} == {True}
+
+
 def test_a_picture_that_breaks_while_training_is_named(digits, tmp_path, monkeypatch, capsys):
     """Exit code 3; after it is mended the same command goes on."""
     from sesemi import assembly
