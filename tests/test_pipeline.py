@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -107,21 +109,23 @@ def test_every_second_unlabeled_image_is_an_extra_one():
 
 def test_streamed_images_are_those_of_memory(small):
     class Slow:
-        """Indexed like the array."""
+        """Indexed like the array; some steps take longer than those after them."""
 
-        shape, dtype = small.images.shape, small.images.dtype
+        shape, dtype, calls = small.images.shape, small.images.dtype, 0
 
         def __getitem__(self, index):
+            Slow.calls += 1
+            time.sleep(0.1 if Slow.calls % 8 < 2 else 0)
             return small.images[index]
 
     labels = pipeline.visible_labels(small.labels, small.labeled)
     held, streamed = (kind(source, labels) for kind, source in
                       ((pipeline.DevicePixels, small.images), (pipeline.StreamedPixels, Slow())))  # fmt: skip
-    how = {"labeled_batch_size": 6, "batch_size": 6, "seed": 1, "start": 2, "stop": 6}
+    how = {"labeled_batch_size": 6, "batch_size": 6, "seed": 1, "start": 2, "stop": 14}
     pools = small.labeled, small.unlabeled
     plain = list(pipeline.index_batches(*pools, **how))
     fetched = list(pipeline.index_batches(*pools, **how, fetch=streamed.fetch))
-    assert len(plain) == len(fetched) == 4
+    assert len(plain) == len(fetched) == 12
     for batch, with_images in zip(plain, fetched, strict=True):
         one, other = held(batch), streamed(with_images)
         assert set(one) == set(other)
