@@ -32,7 +32,7 @@ def find(folder: Path) -> Iterator[Path]:
         wanted = sorted(
             (entry.name, entry.is_dir(follow_symlinks=False))
             for entry in entries
-            if not entry.name.startswith(".") and (_is_picture(entry) or entry.is_dir(follow_symlinks=False))
+            if not entry.name.startswith(".") and (is_picture(entry) or entry.is_dir(follow_symlinks=False))
         )
     for name, is_folder in wanted:
         if is_folder:
@@ -41,7 +41,8 @@ def find(folder: Path) -> Iterator[Path]:
             yield folder / name
 
 
-def _is_picture(entry: os.DirEntry) -> bool:
+def is_picture(entry: os.DirEntry) -> bool:
+    """Whether it is a file with one of `EXTENSIONS`."""
     return os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file()
 
 

@@ -285,5 +285,7 @@ def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[s
         raise InputError(f"{folder}: no picture in it; needed are CLASS/... or test/CLASS/... of the model's classes")
     Reader(saved.image_shape, saved.resize).refuse(Source(root, len(paths)))
     missing = [name for name in saved.class_names if name not in classes]
-    notes = (f"no folder for {len(missing)} of the model's classes: {', '.join(missing[:20])}",) if missing else ()
-    return ((path, Path(path)) for path in paths), np.array(labels, np.int64), notes
+    notes = [f"no folder for {len(missing)} of the model's classes: {', '.join(missing[:20])}"] if missing else []
+    if stray := sum(1 for entry in os.scandir(root) if image_files.is_picture(entry)):
+        notes.append(f"{stray} pictures in {root} lie in no class folder and are left out")
+    return ((path, Path(path)) for path in paths), np.array(labels, np.int64), tuple(notes)

@@ -114,10 +114,13 @@ def test_a_folder_of_classes_is_evaluated_and_written(colors, folder, tmp_path, 
 
 def test_by_default_it_is_written_beside_the_model(folder, tmp_path, capsys):
     run = colors_to(tmp_path / "run")
+    (folder / "train" / "stray.png").write_bytes(b"")
     assert assess.main([str(run / saved.MODEL), str(folder / "train"), "--views", "8"]) == 0
     out, err = capsys.readouterr()
     assert "of 6 images (mean of 8 views)" in out
     assert "no folder for 1 of the model's classes: blue" in err
+    assert "1 pictures in" in err
+    assert "lie in no class folder" in err
     assert (run / "evaluation-train" / "evaluation.json").is_file()
 
 
