@@ -358,7 +358,7 @@ def from_json(text: str) -> tuple[RunConfig, Origins]:
 def read_settings(path: str | Path, given: dict[str, Any]) -> tuple[dict[str, Any], Origins]:
     """The settings of a ``config.json`` and their origins, as `resolve` takes them (for ``--config``).
 
-    Left out are the placement, and what a flag beside it makes obsolete.
+    Left out are the placement (but for the folder of one's own pictures), and what a flag beside it makes obsolete.
 
     Args:
         path: of the file.
@@ -375,6 +375,9 @@ def read_settings(path: str | Path, given: dict[str, Any]) -> tuple[dict[str, An
     except InputError as error:
         raise InputError(f"--config {path}: {error}") from error
     settings = config.identity()
+    if presets.kind(config.dataset) in presets.ANY_SIZE and given.get("dataset", config.dataset) == config.dataset:
+        # Somebody's own pictures are nowhere else.
+        settings["data_dir"] = config.data_dir
     other = {name for name in ("method", "dataset", "network") if given.get(name, settings[name]) != settings[name]}
     if other:
         settings = {

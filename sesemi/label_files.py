@@ -74,7 +74,7 @@ def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[
             )
         index = int(line if plain else named[1])
         if not plain and index < len(labels):
-            true = class_names[labels[index]]
+            true = class_names[labels[index]] if labels[index] >= 0 else "without a label"
             if named[2] != true:
                 raise InputError(f"--labels-from {path}: line {number} says {named[2]}, but image {index} is {true}")
         found.append(index)

@@ -49,6 +49,13 @@ def test_broken_files_are_refused_in_one_line(tmp_path, text, words):
     assert "\n" not in str(error.value)
 
 
+def test_an_image_without_a_label_is_of_no_class(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("1_x.png sea horse")
+    with pytest.raises(InputError, match="image 1 is without a label"):
+        label_files.read(str(path), np.array([0, -1, 2]), NAMES)
+
+
 def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         label_files.read(str(tmp_path / "none"), LABELS, NAMES)

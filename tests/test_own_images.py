@@ -315,6 +315,13 @@ def test_large_images_are_not_whitened(digits, tmp_path):
         run(tmp_path, "b", data_dir=str(digits), network="convnet", image_size=8)
 
 
+def test_the_settings_of_a_run_find_its_folder_again(finished, digits):
+    settings, origins = config.read_settings(finished / "config.json", {})
+    assert (settings["dataset"], settings["data_dir"], origins["data_dir"]) == ("folder", str(digits), "user")
+    for instead in ({"data_dir": "elsewhere"}, {"dataset": "digits"}):
+        assert "data_dir" not in config.read_settings(finished / "config.json", instead)[0]
+
+
 def test_names_of_runs_tell_folders_apart(digits):
     name = config.resolve({"dataset": "folder", "data_dir": f"{digits}/"})[0].name
     assert name.startswith(digits.name)
