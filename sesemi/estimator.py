@@ -14,8 +14,13 @@ from sesemi import assembly, callbacks, evaluate, export, splits
 from sesemi import config as config_module
 
 UNLABELED = -1
-# What belongs to runs in folders.
-_NOT_HERE = ("promote", "validation", "views", "workers", "worker", "replicas_cpu", "output", "name", "tensorboard")
+# What the images and labels of `fit` say, what an argument of its own says, and what belongs to runs in folders.
+_NOT_HERE = frozenset(
+    "dataset data_dir labels labels_per_class labels_from labels_file strict image_size resize extra extra_source "
+    "memory_limit method network epochs steps_per_epoch arguments seed promote promote_threshold promote_fraction "
+    "promote_from promote_every validation views gpu replicas_cpu workers worker sync_batch_norm output name "
+    "tensorboard quiet".split()
+)
 
 
 class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
@@ -27,7 +32,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         epochs: number of epochs.
         steps_per_epoch: updates an epoch.
         arguments: hyper-parameters of the method, as ``--set`` has them, such as ``{"weight": 10}``.
-        settings: any other setting of `sesemi.RunConfig` but those of run folders, such as ``{"flip": True}``; what is
+        settings: any other setting of `sesemi.RunConfig` that says how to train, such as ``{"flip": True}``; what is
             not said is the default of ``--dataset folder``, but images are not mirrored.
         random_state: seed of weights, order and views; None draws one.
         verbose: 1 prints losses after every epoch.
@@ -99,7 +104,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def _config(self, images: np.ndarray) -> config_module.RunConfig:
         for name in self.settings or {}:
             if name in _NOT_HERE:
-                raise ValueError(f"settings[{name!r}]: is of use in runs with a folder only; leave it out")
+                raise ValueError(f"settings[{name!r}]: has no place here, or is an argument of its own; leave it out")
         config, _ = config_module.resolve(
             {
                 "dataset": "folder",

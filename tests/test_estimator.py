@@ -149,7 +149,9 @@ def test_what_is_no_image_or_label_is_refused(pixels, labels, words):
 def test_settings_that_cannot_be_are_refused(fitted, images):
     for how, words in (
         ({"method": "nothing"}, "--method nothing"),
-        ({"network": "wrn", "settings": {"promote": "balanced"}}, "promote"),
+        ({"network": "wrn", "settings": {"promote": "balanced"}}, "'promote'.*no place here"),
+        ({"settings": {"labels": 40}}, "'labels'.*no place here"),
+        ({"settings": {"seed": 40}}, "'seed'.*argument of its own"),
         ({"settings": {"momentun": 1}}, "unknown setting 'momentun'"),
         ({"method": "vat", "arguments": {"weigth": 1}}, "no such argument"),
     ):
