@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import folder, image_files
-from datasets.base import ImageData, Joined, Reading, compact, held_out
+from datasets.base import ImageData, Joined, Reading, compact, held_out, only
 
 LOADERS = {
     "digits": "datasets.digits",
@@ -53,6 +53,7 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
 
     parts = tfds_sets.load(name, place, side=how.side, resize=how.resize, limit=how.limit, say=how.say)
     labeled, pool = len(parts.labels), parts.pool
+    digests = image_files.all_digests(pool) if parts.digests is None else parts.digests
     validation = 0 if parts.validation_labels is None else len(parts.validation_labels)
     labels = np.full(len(pool), -1, np.int32)
     labels[:labeled] = parts.labels
@@ -62,8 +63,9 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
     if test is None:
         aside = held_out(parts.labels.tolist(), list(map(str, range(labeled))))
         taken, left = np.flatnonzero(aside), np.flatnonzero(~np.pad(aside, (0, len(pool) - labeled)))
-        test, test_labels = pool[taken], labels[taken]
+        test, test_labels = only(pool, taken), labels[taken]
         pool, labels, labeled = compact(pool, left), labels[left], labeled - len(taken)
+        digests = digests[left]
     found = ImageData(
         pool,
         labels,
@@ -72,6 +74,7 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
         parts.class_names,
         parts.notes,
         validation=np.arange(labeled, labeled + validation),
+        digests=digests,
     )
     return found.with_test_held_out() if parts.test is None else found
 
@@ -84,7 +87,7 @@ def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, 
         text: where they come from, see `extra.load`.
         count: how many; None: all.
         seed: of the choice.
-        how: what is larger than ``how.limit``, together, is read when asked, if the source can.
+        how: what is larger than ``how.limit``, together, is read when asked.
 
     Raises:
         ValueError: see `extra.load`; or images that are not square.
@@ -96,8 +99,8 @@ def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, 
     if height != width:
         raise ValueError(f"--extra-source: square images are needed, {height} x {width} are here")
     source = extra.load(text, count, side=height, channels=channels, seed=seed, resize=how.resize)
-    test = image_files.all_digests(data.test_images)
-    same = extra.duplicates(source, {mark.tobytes() for mark in test})
+    own = image_files.all_digests(data.train_images) if data.digests is None else data.digests
+    marks, same = extra.digests_and_duplicates(source, image_files.all_digests(data.test_images))
     source = source.without(same)
     note = f"{len(source)} extra images; {same.sum()} more were in the test and are left out"
     labels = np.concatenate([data.train_labels, np.full(len(source), -1, np.int32)])
@@ -108,19 +111,13 @@ def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, 
         for chunk in source.chunks():
             images[start : start + len(chunk)] = chunk
             start += len(chunk)
-    elif source.random_access:
-        images = Joined(data.train_images, source)
     else:
-        need = (data.train_images.nbytes + source.nbytes) / 2**20
-        raise ValueError(
-            f"--memory-limit: {need:.0f} MiB of images, {how.limit / 2**20:.0f} are allowed, and this --extra-source "
-            "can only be read from its beginning to its end; give a larger limit, or a smaller --extra"
-        )
+        images = Joined(data.train_images, source)
     return dataclasses.replace(
         data,
         train_images=images,
         train_labels=labels,
         notes=(*data.notes, *source.notes, note),
         extra=len(source),
-        digests=None,
+        digests=np.concatenate([own, marks[~same]]),
     )

@@ -81,16 +81,23 @@ def one_line(what: object) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]} ..."
 
 
-def compact(images: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Some images of an array, moved to its front in place: a second copy might not fit.
+def only(images, index: slice | np.ndarray):
+    """Some images of an array, or of what is read when asked, which are still not read then."""
+    return images[index] if isinstance(images, np.ndarray) else images.only(index)
+
+
+def compact(images, kept: np.ndarray):
+    """`only`; of an array, moved to its front in place: a second copy might not fit.
 
     Args:
-        images: ``[N, ...]``; its rows behind the kept ones are lost.
+        images: ``[N, ...]``; the rows of an array behind the kept ones are lost.
         kept: ``[K]`` indices, ascending.
 
     Returns:
-        The first K rows.
+        The K images.
     """
+    if not isinstance(images, np.ndarray):
+        return images.only(kept)
     if len(kept) < len(images):
         for start in range(0, len(kept), _CHUNK):
             chosen = kept[start : start + _CHUNK]
@@ -140,7 +147,8 @@ class Joined:
 class ImageData:
     """Training and test images of one data set.
 
-    Images are an array, or what is indexed like one and reads them when it is asked (`image_files.ImageFiles`).
+    Images are an array, or what is indexed like one and reads them when it is asked (`image_files.ImageFiles`,
+    `tfds_records.RecordImages`, `Joined`).
 
     Args:
         train_images: ``[N, H, W, C]`` uint8.

@@ -17,8 +17,7 @@ class Extra:
     """Chosen images of a source, read when asked; indexed like an array ``[N, side, side, channels]`` of uint8.
 
     Args:
-        images: the source: ``shape`` ``(M, H, W)`` or ``(M, H, W, C)``, and either indexed by an int array or with
-            ``pieces(positions)``, if it can only be read from its beginning to its end.
+        images: the source, indexed by an int array like uint8 ``[M, H, W]`` or ``[M, H, W, C]``.
         positions: ``[N]`` int, increasing: which of its images.
         side: height and width that they get, in pixels.
         channels: 1 or 3.
@@ -42,22 +41,11 @@ class Extra:
         """Of all of them."""
         return int(np.prod(self.shape))
 
-    @property
-    def random_access(self) -> bool:
-        """Whether it can be indexed."""
-        return hasattr(self.images, "__getitem__")
-
     def __len__(self) -> int:
         return len(self.positions)
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        """Some images: ``[k, side, side, channels]`` uint8.
-
-        Raises:
-            TypeError: without `random_access`.
-        """
-        if not self.random_access:
-            raise TypeError("this source can only be read from its beginning to its end, with chunks()")
+        """Some images: ``[k, side, side, channels]`` uint8."""
         positions, start = self.positions[index], 0
         found = np.empty((len(positions), *self.shape[1:]), np.uint8)
         for chunk in self._read(positions):
@@ -81,9 +69,6 @@ class Extra:
         return self.keep(np.flatnonzero(~dropped))
 
     def _read(self, positions: np.ndarray) -> Iterator[np.ndarray]:
-        if not self.random_access:
-            yield from map(self._fitted, self.images.pieces(positions))
-            return
         largest = max(int(np.prod(shape[1:])) for shape in (self.images.shape, self.shape))
         rows = min(max(_CHUNK_BYTES // largest, 1), _CHUNK)
         for start in range(0, len(positions), rows):
@@ -150,13 +135,18 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
     )
 
 
-def duplicates(source: Extra, digests: set[bytes]) -> np.ndarray:
-    """Which images have exactly the pixels of one whose `image_files.digests` is in the set: ``[N]`` bool."""
-    found, start = np.zeros(len(source), bool), 0
-    for chunk in source.chunks() if digests else ():
-        found[start : start + len(chunk)] = [mark.tobytes() in digests for mark in image_files.digests(chunk)]
-        start += len(chunk)
-    return found
+def digests_and_duplicates(source: Extra, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Look at all images once.
+
+    Args:
+        source: of N images.
+        others: `image_files.digests` of other images.
+
+    Returns:
+        The `image_files.digests` of all, and which of them have exactly the pixels of one of the others: ``[N]`` bool.
+    """
+    found, known = image_files.all_digests(source), {mark.tobytes() for mark in others}
+    return found, np.array([mark.tobytes() in known for mark in found], bool)
 
 
 def _tiny_images(place: Path | None, flag: str, *_):

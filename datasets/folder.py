@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import image_files
-from datasets.base import ImageData, Reading, compact, held_out, printable, some
+from datasets.base import ImageData, Reading, compact, held_out, only, printable, some
 
 # In this order they are read and held: training images are in front of the test.
 PARTS = ("labeled", "unlabeled", "validation", "test")
@@ -71,11 +71,10 @@ def load(root: Path | None, how: Reading) -> ImageData:
     _refuse_empty(found, names, root)
     train = sum(file.part != "test" for file in found)
     labels = np.array([-1 if file.name is None else names.index(file.name) for file in found], np.int32)
-    part = images.__getitem__ if keep else images.only
     data = ImageData(
-        part(slice(None, train)),
+        only(images, slice(None, train)),
         labels[:train],
-        part(slice(train, None)),
+        only(images, slice(train, None)),
         labels[train:],
         tuple(names),
         (f"data: {root}, {_counts(found)}", *_others(root), *faults),

@@ -2,58 +2,17 @@
 
 import socket
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from datasets import tfds_sets
+from datasets import tfds_records, tfds_sets
 from datasets.base import EXTRA_FORMS, one_line
 
 _NAME = "imagenet_resized/32x32"
 _HOST = "www.image-net.org"
-_CHUNK = 1024
+_SIDE = 32
 
 
-class ImageNet32:
-    """The training images, in the order of the files; only to be read from the first to the last."""
-
-    def __init__(self, builder, flag: str):
-        self.builder, self.flag = builder, flag
-        self.shape = (builder.info.splits["train"].num_examples, 32, 32, 3)
-
-    def pieces(self, positions: np.ndarray) -> Iterator[np.ndarray]:
-        """The images at increasing positions."""
-        import tensorflow_datasets as tfds
-
-        start = 0
-        for piece in self._all(tfds) if len(positions) else ():
-            first, last = np.searchsorted(positions, [start, start + len(piece)])
-            if first < last:
-                yield piece[positions[first:last] - start]
-            start += len(piece)
-            if last == len(positions):
-                return
-
-    def _all(self, tfds) -> Iterator[np.ndarray]:
-        data = self.builder.as_dataset(
-            split="train",
-            shuffle_files=False,
-            # One file after the other.
-            read_config=tfds.ReadConfig(interleave_cycle_length=1),
-            decoders=tfds.decode.PartialDecoding({"image": True}),
-        )
-        try:
-            for batch in tfds.as_numpy(data.batch(_CHUNK).prefetch(1)):
-                yield batch["image"]
-        # What a damaged file makes of TFDS is any error at all.
-        except Exception as error:
-            raise ValueError(
-                f"{self.flag}: {self.builder.data_dir} cannot be read ({one_line(error)}); remove it, get it again"
-            ) from error
-
-
-def open_or_download(place: Path | None, flag: str) -> tuple[ImageNet32, tuple[str, ...]]:
+def open_or_download(place: Path | None, flag: str) -> tuple[tfds_records.RecordImages, tuple[str, ...]]:
     """Where it is prepared, or have it downloaded and prepared.
 
     Args:
@@ -61,10 +20,11 @@ def open_or_download(place: Path | None, flag: str) -> tuple[ImageNet32, tuple[s
         flag: with which every message begins.
 
     Returns:
-        The images, and lines for the user.
+        The training images, in the order of the files, and lines for the user.
 
     Raises:
         FileNotFoundError: it is not there and cannot be made.
+        ValueError: its files are damaged.
     """
     if place is not None and not place.is_dir():
         raise FileNotFoundError(f"{flag}: there is no folder {place}; make it, or use {EXTRA_FORMS}")
@@ -86,4 +46,13 @@ def open_or_download(place: Path | None, flag: str) -> tuple[ImageNet32, tuple[s
             f"({one_line(error)}); prepare it where there is a network and copy the folder, or use "
             f"{EXTRA_FORMS}"
         ) from error
-    return ImageNet32(builder, flag), (f"ImageNet32: {builder.data_dir}",)
+    return _training_images(builder, flag), (f"ImageNet32: {builder.data_dir}",)
+
+
+def _training_images(builder, flag: str) -> tfds_records.RecordImages:
+    try:
+        return tfds_records.of_splits(builder, ["train"], "image", _SIDE)
+    except OSError as error:
+        raise ValueError(
+            f"{flag}: {builder.data_dir} cannot be read ({one_line(error)}); remove it, get it again"
+        ) from error

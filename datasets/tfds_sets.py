@@ -1,24 +1,25 @@
-"""Any image classification set of TensorFlow Datasets, by its name there, as arrays of one size."""
+"""Any image classification set of TensorFlow Datasets, by its name there, as uint8 images of one size."""
 
 import contextlib
 import difflib
 import io
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets import image_files
+from datasets import image_files, tfds_records
 from datasets.base import one_line
 
 _NAME = re.compile(r"(?P<set>[A-Za-z]\w*)(/[\w+.-]+)?(?P<version>:(\d+|\*)(\.(\d+|\*)){2})?")
 # The test, and then validation: the first of them that has labels is the test.
 _HELD_OUT = ("test", "validation", "val", "valid")
 _CHUNK = 512
-_MIB = 2**20
+# What is kept of a picture whose pixels are not: its place among `tfds_records.of_splits`, and a fingerprint.
+_PLACE = np.dtype([("place", np.int64), ("digest", np.uint8, image_files.DIGEST_BYTES)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,23 +27,25 @@ class Parts:
     """What a set has, by what it is for.
 
     Args:
-        pool: all but the test, in one array: first the labeled images, then those for validation, then the unlabeled
-            ones; ``[N + V + U, side, side, 3]`` uint8.
+        pool: all but the test, together: first the labeled images, then those for validation, then the unlabeled
+            ones; ``[N + V + U, side, side, 3]`` uint8, an array or `tfds_records.RecordImages`.
         labels: of the first N, int32 in ``0 … classes - 1``.
         validation_labels: of the next V; None: there are none.
-        test: ``[M, side, side, 3]`` uint8; None: the set has no test.
+        test: ``[M, side, side, 3]``, as the pool; None: the set has no test.
         test_labels: ``[M]`` int32, or None.
         class_names: one name a class.
         notes: lines to show the user.
+        digests: of the pool, see `image_files.digests`; None: of an array, they have not been made.
     """
 
-    pool: np.ndarray
+    pool: np.ndarray | tfds_records.RecordImages
     labels: np.ndarray
     validation_labels: np.ndarray | None
-    test: np.ndarray | None
+    test: np.ndarray | tfds_records.RecordImages | None
     test_labels: np.ndarray | None
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    digests: np.ndarray | None = None
 
     @property
     def _ends(self) -> tuple[int, int]:
@@ -51,17 +54,17 @@ class Parts:
 
     @property
     def labeled(self) -> np.ndarray:
-        """``[N, side, side, 3]``, a view of the pool."""
+        """``[N, side, side, 3]``, the first of the pool."""
         return self.pool[: self._ends[0]]
 
     @property
     def validation(self) -> np.ndarray | None:
-        """``[V, side, side, 3]``, a view of the pool; None: there are none."""
+        """``[V, side, side, 3]``, those of the pool behind them; None: there are none."""
         return None if self.validation_labels is None else self.pool[slice(*self._ends)]
 
     @property
     def unlabeled(self) -> np.ndarray:
-        """``[U, side, side, 3]``, a view of the pool; U may be 0."""
+        """``[U, side, side, 3]``, the last of the pool; U may be 0."""
         return self.pool[self._ends[1] :]
 
 
@@ -81,14 +84,16 @@ def load(
         data_dir: its data folder; None: its own default (``~/tensorflow_datasets``, or TFDS_DATA_DIR).
         side: height and width of the images, in pixels.
         resize: see `image_files.decode`.
-        limit: most bytes that all images may have.
+        limit: most bytes of images that may be held in memory; more are looked at once, and read from the set's files
+            when they are asked for.
         say: called with a line before a download.
 
     Returns:
         The images and labels, in the order of the set's files. Broken pictures are left out, with a note.
 
     Raises:
-        ValueError: unknown name; no image with one class label; no training split; too large; damaged files.
+        ValueError: unknown name; no image with one class label; no training split; damaged files, or others than
+            TFRecord.
         FileNotFoundError: not prepared, and that failed; one line says how to do it elsewhere.
     """
     import tensorflow_datasets as tfds
@@ -97,6 +102,11 @@ def load(
         builder = _builder(tfds, name, data_dir)
         image, label = _features(tfds, name, builder.info)
         _prepare(tfds, name, builder, say)
+        if not tfds_records.readable(builder):
+            raise ValueError(
+                f"tfds:{name}: {builder.data_dir}: its files are {builder.info.file_format.value}, only tfrecord is "
+                "read; prepare it again without a --file_format"
+            )
         return _read(_Splits(tfds, name, builder, image, label), side, resize, limit)
 
 
@@ -104,12 +114,21 @@ def _read(split: "_Splits", side: int, resize: str, limit: int) -> Parts:
     notes = [f"data: {split.builder.data_dir}"]
     train, validation, test, unlabeled = _roles(split, notes)
     sizes = {part: split.sizes[part] for part in (train, validation, test, *unlabeled) if part is not None}
-    _check_size(split.name, sum(sizes.values()), side, limit)
+    records = first = None
+    if sum(sizes.values()) * side * side * 3 > limit:
+        records = split.records(sizes, side, resize)
+        first = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+
+    def room(count):
+        return image_files.aligned_empty((count, side, side, 3)) if records is None else np.empty(count, _PLACE)
+
+    def examples(part):
+        return split.examples(part, side, resize, notes, first=first and first[part])
 
     def put(into, part, late):
-        return _put(into, split.examples(part, side, resize, notes), late)
+        return _put(into, examples(part), late)
 
-    pool = image_files.aligned_empty((sum(sizes.values()) - sizes.get(test, 0), side, side, 3))
+    pool = room(sum(sizes.values()) - sizes.get(test, 0))
     late, validation_labels, test_images, test_labels = [], None, None, None
     labels = put(pool, train, late)
     if not len(labels):
@@ -122,16 +141,24 @@ def _read(split: "_Splits", side: int, resize: str, limit: int) -> Parts:
         pool[end] = image
         end += 1
     for part in unlabeled:
-        for _, image in split.examples(part, side, resize, notes):
+        for _, image in examples(part):
             pool[end] = image
             end += 1
+    pool = pool[:end]
     if test is not None:
-        test_images, unusable = image_files.aligned_empty((sizes[test], side, side, 3)), []
+        test_images, unusable = room(sizes[test]), []
         test_labels = put(test_images, test, unusable)
         test_images = test_images[: len(test_labels)]
         if unusable:
             notes.append(f"{test}: {len(unusable)} images without a label left out")
-    return Parts(pool[:end], labels, validation_labels, test_images, test_labels, split.class_names, tuple(notes))
+    digests = None
+    if records is not None:
+        digests = pool["digest"]
+        pool = records.only(pool["place"])
+        test_images = None if test is None else records.only(test_images["place"])
+    return Parts(
+        pool, labels, validation_labels, test_images, test_labels, split.class_names, tuple(notes), digests=digests
+    )
 
 
 @contextlib.contextmanager
@@ -240,8 +267,13 @@ class _Splits:
         """Whether any example has one."""
         return any((batch[self.label] >= 0).any() for batch in self._batches(part, [self.label]))
 
-    def examples(self, part: str, side: int, resize: str, notes: list[str]) -> Iterator[tuple[int, np.ndarray]]:
-        """Label, -1 for none, and image; in the end a note about those left out because they are broken."""
+    def examples(
+        self, part: str, side: int, resize: str, notes: list[str], *, first: int | None
+    ) -> Iterator[tuple[int, np.ndarray | tuple]]:
+        """Label, -1 for none, and image; in the end a note about those left out because they are broken.
+
+        With `first`, the place of the split's first one among `records`, in place of the image its `_PLACE`.
+        """
         broken = []
         position = 0
         for batch in self._batches(part, [self.image, self.label]):
@@ -250,10 +282,20 @@ class _Splits:
                 if isinstance(image, image_files.BrokenImageError):
                     broken.append(f"{position} ({image})")
                 else:
-                    yield label, image
+                    yield label, image if first is None else (first + position, image_files.digests([image])[0])
                 position += 1
         if broken:
             notes.append(f"{part}: {len(broken)} broken pictures left out, the first is number {broken[0]}")
+
+    def records(self, parts: Iterable[str], side: int, resize: str) -> tfds_records.RecordImages:
+        """All pictures of some splits, one split after the other, broken ones too; not decoded yet."""
+        try:
+            return tfds_records.of_splits(self.builder, parts, self.image, side, resize)
+        except OSError as error:
+            raise ValueError(
+                f"tfds:{self.name}: {self.builder.data_dir} is damaged, delete it and prepare it again: "
+                f"{one_line(error)}"
+            ) from error
 
 
 def _roles(split: _Splits, notes: list[str]) -> tuple[str, str | None, str | None, list[str]]:
@@ -272,16 +314,7 @@ def _roles(split: _Splits, notes: list[str]) -> tuple[str, str | None, str | Non
     return training[0], validation, test, unlabeled
 
 
-def _check_size(name: str, count: int, side: int, limit: int) -> None:
-    size = count * side * side * 3
-    if size > limit:
-        raise ValueError(
-            f"tfds:{name}: {count} images of {side} x {side} are {size / _MIB:,.1f} MiB, more than "
-            f"{limit / _MIB:,.1f} MiB; give a smaller --image-size or a larger --memory-limit"
-        )
-
-
-def _put(images: np.ndarray, examples: Iterator[tuple[int, np.ndarray]], unlabeled: list[np.ndarray]) -> np.ndarray:
+def _put(images: np.ndarray, examples: Iterator[tuple[int, np.ndarray | tuple]], unlabeled: list) -> np.ndarray:
     """Write the labeled ones into `images` from its start, append the others; the labels of those written, int32."""
     labels = []
     for label, image in examples:

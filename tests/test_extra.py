@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -80,7 +79,6 @@ def test_tiny_images_are_read_from_their_place_in_matlabs_order(tmp_path):
     assert source.shape == (14, 32, 32, 3)
     assert source.dtype == np.uint8
     assert source.nbytes == images.nbytes
-    assert source.random_access
     assert sum("June 2020" in note and "2006.16923" in note for note in source.notes) == 1
 
 
@@ -143,19 +141,19 @@ def test_without_a_flag_a_copy_of_2019_is_taken(tmp_path):
     assert_one_clear_line(None, 3, "tiny-images: ", "tiny_index.pkl", kind=FileNotFoundError)
 
 
-# Prints seconds, kibibytes by which memory grew at most, and the last position. (A process has the ru_maxrss of the
-# one that started it.)
+# Prints kibibytes by which memory grew at most, and the last position. (A process has the ru_maxrss of the one that
+# started it.)
 MEASURE = """
-import sys, time
+import sys
 from datasets import extra
 def most():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-before, start = most(), time.time()
+before = most()
 source = extra.load(sys.argv[1], int(sys.argv[2]), side=32, channels=3, seed=1)
 for number, chunk in enumerate(source.chunks()):
     if number == 200:
         break
-print(time.time() - start, most() - before, source.positions[-1])
+print(most() - before, source.positions[-1])
 """
 
 
@@ -174,12 +172,11 @@ def test_tiny_images_are_not_read_into_memory(tmp_path):
         file.seek((size - 1) * 3072)
         file.write(bytes(range(256)) * 12)
     (tmp_path / "tiny_index.pkl").write_bytes(pickle.dumps({"apple": (0, 5), "zebra": (5, size)}))
-    seconds, kibibytes, position = measure(f"tiny-images:{tmp_path}", 3)
-    assert seconds < 10
+    kibibytes, position = measure(f"tiny-images:{tmp_path}", 3)
     assert kibibytes < 50 * 1024
     # Beyond 2 GiB and 4 GiB, where an offset of 32 bits would fail.
     assert position > 2**32 // 3072
-    _, kibibytes, _ = measure(f"tiny-images:{tmp_path}", 1_000_000)
+    kibibytes, _ = measure(f"tiny-images:{tmp_path}", 1_000_000)
     assert kibibytes < 100 * 1024
     images = tiny_images.TinyImages(tmp_path, "flag")
     np.testing.assert_array_equal(images[np.array([size - 1])][0, :4, 3, 0], [96, 97, 98, 99])
@@ -283,24 +280,20 @@ def test_imagenet32_is_read_in_order_without_labels(imagenet):
         shard = tfds.as_numpy(builder.as_dataset(split=f"train[{i}shard]", shuffle_files=False))
         np.testing.assert_array_equal(images[first:last], [example["image"] for example in shard])
     some = load(text, 50, seed=4)
-    assert not some.random_access
     np.testing.assert_array_equal(all_of(some), images[some.positions])
+    np.testing.assert_array_equal(some[np.array([49, 0, 7])], images[some.positions[[49, 0, 7]]])
     assert (np.diff(some.positions) > 0).all()
     assert (load(text, 50, seed=5).positions != some.positions).any()
     dropped = np.arange(50) % 3 == 0
     np.testing.assert_array_equal(all_of(some.without(dropped)), images[some.positions[~dropped]])
     np.testing.assert_array_equal(all_of(some.keep(np.array([49]))), images[some.positions[49:]])
     assert not list(some.without(np.ones(50, bool)).chunks())
-    with pytest.raises(TypeError, match="from its beginning to its end"):
-        some[:3]
 
 
 def test_imagenet32_that_cannot_be_had_says_what_to_do(tmp_path, imagenet):
     assert_one_clear_line(f"imagenet32:{tmp_path / 'no'}", 3, "no folder", "npy:FILE", kind=FileNotFoundError)
     words = ["no network here", "imagenet_resized/32x32", str(tmp_path), "copy the folder", "npy:FILE"]
-    start = time.time()
     assert_one_clear_line(f"imagenet32:{tmp_path}", 3, *words, kind=FileNotFoundError)
-    assert time.time() - start < 10
     assert_one_clear_line(f"imagenet32:{imagenet}", 2001, "--extra 2001", "2000 images")
 
 
@@ -313,16 +306,23 @@ def test_without_a_flag_and_a_copy_of_2019_it_is_imagenet32(tmp_path, monkeypatc
 
 def test_a_damaged_imagenet32_is_named(imagenet, tmp_path):
     shutil.copytree(imagenet, tmp_path / "copy")
+    text = f"imagenet32:{tmp_path / 'copy'}"
     path = sorted((tmp_path / "copy").rglob("*train.tfrecord-00001*"))[0]
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2 :] = bytes(len(raw) - len(raw) // 2)
-    path.write_bytes(raw)
-    with pytest.raises(ValueError, match=r"^--extra-source imagenet32.*cannot be read") as error:
-        all_of(load(f"imagenet32:{tmp_path / 'copy'}"))
-    assert "\n" not in str(error.value)
-    path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"cannot be read.*contained only"):
-        all_of(load(f"imagenet32:{tmp_path / 'copy'}"))
+    whole = path.read_bytes()
+    for damaged, words in (
+        (whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2), "ends within an example|examples, not 2000"),
+        (whole[:-3], f"{path.name}: it ends within an example"),
+        (b"", "examples, not 2000"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"^--extra-source imagenet32.*cannot be read.*({words})") as error:
+            load(text)
+        assert "\n" not in str(error.value)
+    # The third picture alone: its file is whole.
+    starts = [place for place in range(len(whole)) if whole.startswith(b"\x89PNG", place)]
+    path.write_bytes(whole[: starts[2]] + bytes(8) + whole[starts[2] + 8 :])
+    with pytest.raises(OSError, match=rf"{path.name}, byte \d+: neither .*; prepare the set again"):
+        all_of(load(text))
 
 
 def write_pictures(folder):
@@ -398,7 +398,7 @@ def test_many_large_arrays_come_in_small_pieces(tmp_path, monkeypatch):
 def test_a_large_array_does_not_stay_in_memory(tmp_path):
     path = tmp_path / "x.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(400_000, 32, 32, 3))
-    _, kibibytes, position = measure(f"npy:{path}", 400_000)
+    kibibytes, position = measure(f"npy:{path}", 400_000)
     assert position == 399_999
     assert kibibytes < 100 * 1024
 
@@ -463,11 +463,11 @@ def test_images_that_are_in_the_test_are_found_and_left_out(tmp_path):
     images[[3, 1200]] = images[7]
     np.save(tmp_path / "x.npy", images)
     source = load(f"npy:{tmp_path / 'x.npy'}", side=4)
-    marks = {mark.tobytes() for mark in image_files.digests(images[[7, 1499]])}
-    same = extra.duplicates(source, marks)
+    marks, same = extra.digests_and_duplicates(source, image_files.digests(images[[7, 1499]]))
+    np.testing.assert_array_equal(marks, image_files.digests(images))
     assert same.dtype == bool
     np.testing.assert_array_equal(np.flatnonzero(same), [3, 7, 1200, 1499])
-    assert not extra.duplicates(source, set()).any()
+    assert not extra.digests_and_duplicates(source, image_files.digests([]))[1].any()
     rest = source.without(same)
     assert len(rest) == rest.shape[0] == 1496
     np.testing.assert_array_equal(all_of(rest), images[~same])

@@ -10,6 +10,7 @@ from PIL import Image
 
 import datasets
 from datasets import image_files, tfds_sets
+from sesemi import pipeline
 
 CLASSES = ["cat", "dog", "emu"]
 LIMIT = 2**24
@@ -30,7 +31,9 @@ def examples(count, seed=0, labels=None, **more):
     return [{"image": pixels(seed + i), "label": label, **more} for i, label in enumerate(labels)]
 
 
-def prepare(folder, name, splits, features=None, keys=("image", "label"), version="1.0.0", config=None, shards=1):
+def prepare(
+    folder, name, splits, features=None, keys=("image", "label"), version="1.0.0", config=None, shards=1, **how
+):
     """A set with these splits, as the library would write it."""
     features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=CLASSES)} | (features or {})
     features = {key: feature for key, feature in features.items() if feature is not None}
@@ -53,7 +56,7 @@ def prepare(folder, name, splits, features=None, keys=("image", "label"), versio
             for number, row in enumerate(rows):
                 yield number, {key: io.BytesIO(x) if isinstance(x, bytes) else x for key, x in row.items()}
 
-    builder = Made(data_dir=str(folder))
+    builder = Made(data_dir=str(folder), **how)
     tfds.disable_progress_bar()
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
     return builder
@@ -231,11 +234,65 @@ def test_no_labeled_image(tmp_path):
         load("made", tmp_path)
 
 
-def test_too_large_is_said_before_anything_is_read(tmp_path, monkeypatch):
-    prepare(tmp_path, "made", {"train": examples(6), "test": examples(4)})
-    monkeypatch.setattr(tfds_sets._Splits, "examples", None)
-    with pytest.raises(ValueError, match=r"10 images of 512 x 512 are 7.5 MiB, more than 7.0 MiB; .*--memory-limit"):
-        load("made", tmp_path, side=512, limit=7 * 2**20)
+@pytest.mark.parametrize("test", [True, False])
+def test_what_does_not_fit_is_read_from_its_files_to_the_same_bits(tmp_path, test):
+    rows = [{"image": jpeg(i, 9 + i % 5, 12), "label": i % 4 - 1} for i in range(700)]
+    rows[5]["image"] = b"no picture"
+    splits = {"train": rows, "validation": examples(9, 2000), "unlabeled": examples(6, 3000)}
+    if test:
+        splits |= {"test": examples(8, 4000, [0, 1, -1, 2, 0, 1, 2, 0])}
+    else:
+        del splits["validation"]
+    prepare(tmp_path, "made", splits, shards=3)
+    loaded = [
+        datasets.load("tfds:made", tmp_path, datasets.Reading(side=16, limit=limit)) for limit in (2**30, 16 * 16 * 3)
+    ]
+    memory, streamed = loaded
+    assert isinstance(memory.train_images, np.ndarray)
+    for part in ("train", "test"):
+        held, read = (getattr(data, f"{part}_images") for data in loaded)
+        assert not isinstance(read, np.ndarray)
+        assert (read.shape, read.nbytes, read.dtype, len(read)) == (held.shape, held.nbytes, held.dtype, len(held))
+        np.testing.assert_array_equal(read[:], held)
+        np.testing.assert_array_equal(getattr(streamed, f"{part}_labels"), getattr(memory, f"{part}_labels"))
+    chosen = np.array([500, 3, 3, len(memory.train_labels) - 1])
+    np.testing.assert_array_equal(streamed.train_images[chosen], memory.train_images[chosen])
+    np.testing.assert_array_equal(streamed.train_images.only(chosen)[1:3], memory.train_images[chosen[1:3]])
+    # A run goes on with another --memory-limit.
+    np.testing.assert_array_equal(streamed.digests, image_files.digests(memory.train_images))
+    np.testing.assert_array_equal(memory.digests, streamed.digests)
+    np.testing.assert_array_equal(memory.validation, streamed.validation)
+    assert memory.notes == streamed.notes
+    assert memory.test_held_out == streamed.test_held_out == (not test)
+
+
+@pytest.mark.parametrize("limit", [1, LIMIT])
+def test_files_of_another_format_are_refused(tmp_path, limit):
+    prepare(tmp_path, "made", {"train": examples(6), "test": examples(4)}, file_format="array_record")
+    with pytest.raises(ValueError, match=r"^tfds:made: .*its files are array_record, only tfrecord is read; prepare"):
+        load("made", tmp_path, limit=limit)
+
+
+def test_damaged_files_that_do_not_fit(tmp_path):
+    builder = prepare(tmp_path, "made", {"train": examples(6), "test": examples(4)})
+    (file,) = builder.data_path.glob("made-train*")
+    whole = file.read_bytes()
+    for damaged, words in ((whole[:-2], r"made-train.*: it ends within an example"), (b"", "hold 4 examples, not 10")):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"is damaged, delete it and prepare it again: .*{words}"):
+            load("made", tmp_path, limit=1)
+    file.unlink()
+    with pytest.raises(ValueError, match=r"is damaged, .*No such file"):
+        load("made", tmp_path, limit=1)
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(tmp_path):
+    builder = prepare(tmp_path, "made", {"train": examples(6), "test": examples(4)})
+    pool = load("made", tmp_path, limit=1).pool
+    (file,) = builder.data_path.glob("made-train*")
+    file.write_bytes(bytes(len(file.read_bytes())))
+    with pytest.raises(image_files.BrokenImageError, match=rf"{file.name}, byte 12: no example with one 'image'; prep"):
+        pool[:1]
 
 
 def test_versions_and_configs(tmp_path):
@@ -345,12 +402,17 @@ def test_without_a_test_some_are_held_out_and_labels_stay_with_their_images(tmp_
     assert not true
 
 
-def test_a_run_on_a_prepared_set(tmp_path):
+def test_a_run_on_a_prepared_set_that_fits_or_does_not(tmp_path, monkeypatch):
+    from test_own_images import identical
     from test_runs import run_here
 
-    prepare(tmp_path, "made", {"train": examples(30), "test": examples(6, 100)})
-    given = {"dataset": "tfds:made", "data_dir": str(tmp_path), "image_size": 16, "network": "mini", "labels": "all"}
-    found, folder = run_here(tmp_path / "runs", "a", **given)
+    prepare(tmp_path, "made", {"train": examples(390), "test": examples(6, 1000)})
+    given = {"dataset": "tfds:made", "data_dir": str(tmp_path), "network": "mini", "labels": "all"}
+    found, whole = run_here(tmp_path / "runs", "a", **given)
     assert found["class_names"] == list(CLASSES)
     assert any("made/1.0.0" in note for note in found["notes"])
-    assert (folder / "model.json").exists()
+    assert (whole / "model.json").exists()
+    # 396 images of 32 x 32 are 1.2 MiB.
+    monkeypatch.setattr(pipeline, "DevicePixels", None)
+    found, streamed = run_here(tmp_path / "runs", "b", **given, memory_limit=1)
+    identical(whole, streamed)
