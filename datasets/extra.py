@@ -173,23 +173,12 @@ def _folder(place: Path, flag: str, side: int, resize: str):
     return image_files.ImageFiles(whole, side, resize), notes
 
 
-class _NumpyFile:
-    """Mapped anew each time, so that what was read does not stay in memory."""
-
-    def __init__(self, path: Path):
-        self.path, images = path, np.lib.format.open_memmap(path, mode="r")
-        self.shape, self.dtype = images.shape, images.dtype
-
-    def __getitem__(self, index: np.ndarray) -> np.ndarray:
-        return np.asarray(np.lib.format.open_memmap(self.path, mode="r")[index])
-
-
 def _npy(path: Path, flag: str, *_):
     need = "uint8 [N, H, W, C] or [N, H, W] with 1, 3 or 4 channels"
     if not path.is_file():
         raise FileNotFoundError(f"{flag}: there is no file {path}; give one of {need}, as numpy.save makes it")
     try:
-        images = _NumpyFile(path)
+        images = image_files.NumpyFile(path)
     # What a damaged file makes of numpy is any error at all.
     except Exception as error:
         raise ValueError(f"{flag}: not a file of numpy.save ({one_line(error)}); {need} is needed") from error

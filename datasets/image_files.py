@@ -177,6 +177,30 @@ class ImageFiles:
         return found
 
 
+class NumpyFile:
+    """An array that ``numpy.save`` has written, indexed like an array, from the disk each time.
+
+    It is mapped anew each time, so that what was read does not stay in memory.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        Exception: of any kind, where the file is damaged.
+    """
+
+    def __init__(self, path: str | Path):
+        self._path, images = path, np.lib.format.open_memmap(path, mode="r")
+        self.shape, self.dtype, self.ndim = images.shape, images.dtype, images.ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        """A copy of some rows."""
+        return np.array(np.lib.format.open_memmap(self._path, mode="r")[index])
+
+
 def decode_all(paths: Sequence[str], side: int, resize: str):
     """Path and picture, or what is wrong with it, in order."""
 

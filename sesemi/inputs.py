@@ -31,12 +31,12 @@ class Source:
     Args:
         path: of a picture, a folder or a ``.npy`` file.
         count: how many pictures it has.
-        images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8 of a ``.npy`` file, mapped and not read; else None.
+        images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8 of a ``.npy`` file, not read yet; else None.
     """
 
     path: Path
     count: int
-    images: np.ndarray | None = None
+    images: np.ndarray | image_files.NumpyFile | None = None
 
     def items(self) -> Iterator[Item]:
         """All of them, in order."""
@@ -86,14 +86,14 @@ def _source(path: Path) -> Source:
         raise InputError(f"{path}: there is no such file or folder")
     if path.suffix.lower() != ARRAY:
         return Source(path, 1)
-    images = _mapped(path)
+    images = _array(path)
     return Source(path, len(images), images)
 
 
-def _mapped(path: Path) -> np.ndarray:
+def _array(path: Path) -> image_files.NumpyFile:
     needed = "uint8 [N, H, W] or [N, H, W, C] is needed"
     try:
-        images = np.lib.format.open_memmap(path, mode="r")
+        images = image_files.NumpyFile(path)
     # A damaged header makes numpy's reader fail in many ways.
     except Exception as error:
         raise InputError(f"{path}: not an array of images; {needed} ({' '.join(str(error).split())[:200]})") from error

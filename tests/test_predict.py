@@ -286,6 +286,28 @@ def test_only_few_pictures_are_read_ahead():
     assert len(taken) <= 100
 
 
+# Prints the kibibytes by which memory grew at most while all rows were read.
+MEASURE = """
+import sys
+from sesemi import inputs
+def most():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+(source,), read = inputs.gather(sys.argv[1:]), inputs.Reader((32, 32, 3), "crop")
+before = most()
+assert sum(read(row).any() for _, row in source.items()) == 0 < source.count
+print(most() - before)
+"""
+
+
+def test_a_large_array_does_not_stay_in_memory(tmp_path):
+    path = tmp_path / "x.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(100_000, 32, 32, 3))
+    command = [sys.executable, "-c", MEASURE, str(path)]
+    found = subprocess.run(command, cwd=conftest.ROOT, capture_output=True, text=True, check=True)
+    # The file has 293 MiB.
+    assert int(found.stdout) < 50 * 1024
+
+
 def test_help_needs_no_tensorflow():
     lines = (
         "import contextlib, sys",
