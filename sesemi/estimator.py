@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from sesemi import assembly, callbacks, evaluate, export, splits
@@ -68,37 +69,34 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
         Args:
             X: ``[N, H, W, C]``, whole numbers in 0 … 255, uint8 best; square where the method rotates.
-            y: ``[N]``: the class of each image, or -1.
+            y: ``[N]``: the class of each image, numbers or text, or -1. With text, a list or an array of objects.
 
         Raises:
             ValueError: not such images or labels, fewer than two classes, or a setting that cannot be.
         """
         images = _images(X)
-        labels, self.classes_ = _encode(y, len(images))
-        self.n_features_in_ = int(np.prod(images.shape[1:]))
-        self.config_ = self._config(images)
-        data = assembly.in_memory(images, labels, [str(name) for name in self.classes_], self.config_)
+        labels, classes = _encode(y, len(images))
+        config = self._config(images)
+        data = assembly.in_memory(images, labels, [str(name) for name in classes], config)
         split = splits.split(
-            data.train_labels,
-            "all",
-            self.config_.seed,
-            classes=len(self.classes_),
-            exclude_labeled=self.config_.exclude_labeled,
+            data.train_labels, "all", config.seed, classes=len(classes), exclude_labeled=config.exclude_labeled
         )
         with _global_state_kept():
-            materials = assembly.place(assembly.Materials(self.config_, data, split, data_digest=""))
+            materials = assembly.place(assembly.Materials(config, data, split, data_digest=""))
             model = assembly.build_model(materials, fit_whitening=True)
             model.fit(
-                assembly.batches(materials, 0, self.config_.total_steps),
-                epochs=self.config_.epochs,
-                steps_per_epoch=self.config_.steps_per_epoch,
+                assembly.batches(materials, 0, config.total_steps),
+                epochs=config.epochs,
+                steps_per_epoch=config.steps_per_epoch,
                 shuffle=False,
                 verbose=2 if self.verbose else 0,
                 callbacks=[callbacks.StopOnNonFiniteLoss(lambda: int(model.optimizer.iterations) + 1)],
             )
             network, *_ = model.networks_by_name.values()
-            self.model_ = export.build(network)
-        self._classify = None
+            exported = export.build(network)
+        # All at once: what was fitted before stays whole if this fit fails.
+        self.model_, self.classes_, self.config_, self._classify = exported, classes, config, None
+        self.n_features_in_ = int(np.prod(images.shape[1:]))
         return self
 
     def _config(self, images: np.ndarray) -> config_module.RunConfig:
@@ -147,11 +145,11 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
     def score(self, X, y, sample_weight=None):  # noqa: N803
         """Accuracy on the images that have a label; those with -1 do not count."""
-        known = ~_unlabeled(np.asarray(y))
-        if not known.any():
+        hidden, labels = _labels(y)
+        if not len(labels):
             raise ValueError("score: every label is -1; there is nothing to compare with")
-        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
-        return super().score(np.asarray(X)[known], np.asarray(y)[known], weight)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[~hidden]
+        return super().score(np.asarray(X)[~hidden], labels, weight)
 
     def __getstate__(self):
         return {name: value for name, value in super().__getstate__().items() if name != "_classify"}
@@ -181,27 +179,43 @@ def _images(images) -> np.ndarray:
     return found
 
 
-def _unlabeled(labels: np.ndarray) -> np.ndarray:
-    return np.array([not isinstance(label, str) and label == UNLABELED for label in labels.tolist()], bool)
+def _labels(labels) -> tuple[np.ndarray, np.ndarray]:
+    """Which labels are -1, ``[N]`` bool; and the others, all numbers or all text."""
+    # In an array of text made of a list, -1 would be text too.
+    labels = np.array(labels, object) if isinstance(labels, list | tuple) else np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"labels [N] are needed, got an array of shape {labels.shape}")
+    values = labels.tolist()
+    hidden = np.array([not isinstance(value, str) and value == UNLABELED for value in values], bool)
+    known = [value for value, is_hidden in zip(values, hidden, strict=True) if not is_hidden]
+    if any(value is None or value != value for value in known):
+        raise ValueError("labels hold None or NaN; the label of an unlabeled image is -1")
+    if len({isinstance(value, str) for value in known}) > 1:
+        raise ValueError("labels are text and numbers; make them all one, but -1 where there is none")
+    if str(UNLABELED) in known:
+        raise ValueError("labels hold the text '-1'; give -1 as a number, in a list or an array of objects")
+    found = np.array(known)
+    if len(found):
+        check_classification_targets(found)
+    return hidden, found
 
 
 def _encode(labels, count: int) -> tuple[np.ndarray, np.ndarray]:
-    labels = np.asarray(labels)
-    if labels.shape != (count,):
-        raise ValueError(f"a label for each of {count} images is needed, got an array of shape {labels.shape}")
-    hidden = _unlabeled(labels)
-    known = labels[~hidden]
-    classes = np.unique(known.astype(str) if labels.dtype == object else known)
+    """Labels as positions in the classes, ``[N]`` int32, -1 where there is none; and the classes, sorted."""
+    hidden, known = _labels(labels)
+    if len(hidden) != count:
+        raise ValueError(f"a label for each of {count} images is needed, got {len(hidden)}")
+    classes, positions = np.unique(known, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"labels of at least two classes are needed, got {len(classes)} class (-1 is unlabeled)")
     found = np.full(count, -1, np.int32)
-    found[~hidden] = np.searchsorted(classes, known.astype(classes.dtype))
+    found[~hidden] = positions
     return found, classes
 
 
 @contextlib.contextmanager
 def _global_state_kept():
-    """Seeds and the precision are set for the whole process while a model is built."""
+    """Seeds and the precision are set for the whole process while a model is built; TensorFlow's seed stays set."""
     policy, state, numbers = keras.config.dtype_policy(), random.getstate(), np.random.get_state()
     try:
         yield

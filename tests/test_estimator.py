@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import estimator_checks
 
-from sesemi import METHODS, SemiSupervisedClassifier
+from sesemi import METHODS, SemiSupervisedClassifier, estimator
 from sesemi.errors import InputError
 
 SHORT = {"epochs": 2, "steps_per_epoch": 8, "settings": {"batch_size": 8, "labeled_batch_size": 8, "shift": 0}}
@@ -81,6 +81,46 @@ def test_labels_may_be_names(images):
     assert set(classifier.predict(pixels)) <= {"cat", "dog", "eel"}
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "encoded"),
+    [
+        (["b", "a", -1, "b"], ["a", "b"], [1, 0, -1, 1]),
+        (np.array([5, 3, -1, 5], object), [3, 5], [1, 0, -1, 1]),
+        (np.array([5.0, 3.0, -1.0, 5.0]), [3.0, 5.0], [1, 0, -1, 1]),
+        ((True, False, -1, True), [False, True], [1, 0, -1, 1]),
+        (np.array([1, 0, 1, 1], np.uint8), [0, 1], [1, 0, 1, 1]),
+    ],
+)
+def test_labels_of_every_kind(labels, classes, encoded):
+    found, names = estimator._encode(labels, 4)
+    assert (found.tolist(), names.tolist()) == (encoded, classes)
+    assert found.dtype == np.int32
+    assert type(names.tolist()[0]) is type(classes[0])
+    hidden, known = estimator._labels(labels)
+    assert hidden.tolist() == [label == -1 for label in encoded]
+    assert set(known.tolist()) == set(classes)
+
+
+def test_numbers_in_an_array_of_objects_are_scored(fitted, images):
+    pixels, labels, _ = images
+    assert fitted.score(pixels, labels.astype(object)) == fitted.score(pixels, labels)
+
+
+def test_a_fit_that_fails_leaves_what_was_fitted(images):
+    pixels, _, seen = images
+    how = {"method": "supervised", **SHORT, "epochs": 1}
+    classifier = SemiSupervisedClassifier(**how).fit(pixels, seen)
+    before = classifier.predict(pixels)
+    with pytest.raises(InputError):
+        classifier.set_params(network="bogus").fit(pixels, np.where(seen < 0, -1, seen + 7))
+    np.testing.assert_array_equal(classifier.predict(pixels), before)
+    unfitted = SemiSupervisedClassifier(network="bogus")
+    with pytest.raises(InputError):
+        unfitted.fit(pixels, seen)
+    with pytest.raises(NotFittedError):
+        unfitted.predict(pixels)
+
+
 def test_a_grid_search(images):
     pixels, labels, _ = images
     search = GridSearchCV(
@@ -138,6 +178,12 @@ LABELS = np.array([0, 1, 0, -1])
         (IMAGES, LABELS[:3], "a label for each of 4"),
         (IMAGES, np.array([0, 0, -1, -1]), "at least two classes are needed, got 1"),
         (IMAGES, np.full(4, -1), "got 0"),
+        (IMAGES, np.array(["a", "b", "-1", "-1"]), "hold the text '-1'; give -1 as a number"),
+        (IMAGES, [0.0, 1.0, float("nan"), -1], "None or NaN"),
+        (IMAGES, np.array(["a", None, "b", -1], object), "None or NaN"),
+        (IMAGES, ["a", 1, "b", -1], "text and numbers"),
+        (IMAGES, np.array([0.5, 1.0, 0.5, -1]), "continuous"),
+        (IMAGES, LABELS[:, None], "an array of shape"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
