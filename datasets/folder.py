@@ -32,8 +32,8 @@ def load(root: Path | None, how: Reading) -> ImageData:
     """Read a folder of pictures.
 
     Without ``test/``, a fifth of the labeled pictures of each class is the test (`held_out`), always the same ones.
-    Left out, and said (with ``how.strict`` an error): broken files, a picture that lies in two classes, and a training
-    picture that is in the test too.
+    Left out, and said (with ``how.strict`` an error): broken files, every copy of a picture that lies in two classes,
+    and a training picture that is in the test or the validation too.
 
     Args:
         root: holds ``labeled/CLASS/**``, ``unlabeled/**``, and perhaps ``test/CLASS/**`` and
@@ -77,7 +77,7 @@ def load(root: Path | None, how: Reading) -> ImageData:
         only(images, slice(train, None)),
         labels[train:],
         tuple(names),
-        (f"data: {root}, {_counts(found)}", *_others(root), *faults),
+        (f"data: {printable(str(root))}, {_counts(found)}", *_others(root), *faults),
         validation=np.array([i for i, file in enumerate(found) if file.part == "validation"], np.int64),
         paths=tuple(_short(file.path, root) for file in found[:train]),
         digests=digests[:train],
@@ -96,7 +96,9 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
         if part == "unlabeled" or not (root / part).is_dir():
             continue
         for entry in sorted(os.scandir(root / part), key=lambda entry: entry.name):
-            if entry.is_dir() and not entry.name.startswith("."):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
                 classes |= {entry.name} if part == "labeled" else set()
                 found += [_File(str(path), part, entry.name) for path in image_files.find(Path(entry.path))]
             elif Path(entry.name).suffix.lower() in image_files.EXTENSIONS:
@@ -197,26 +199,31 @@ def _set_aside(found: list[_File], root: Path) -> bool:
 def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np.ndarray, list[str]]:
     """Which pictures to leave out, and why."""
     marks = [mark.tobytes() for mark in digests]
-    test = {mark: file for mark, file in zip(marks, found, strict=True) if file.part == "test"}
     classes: dict[bytes, set[str]] = {}
     for mark, file in zip(marks, found, strict=True):
-        if file.name is not None and file.part != "test":
+        if file.name is not None:
             classes.setdefault(mark, set()).add(file.name)
+    held_out: dict[str, dict[bytes, _File]] = {"test": {}, "validation": {}}
+    for mark, file in zip(marks, found, strict=True):
+        if file.part in held_out and len(classes[mark]) == 1:
+            held_out[file.part][mark] = file
+    clashing, again = [], {part: [] for part in held_out}
     dropped = np.zeros(len(found), bool)
-    clashing, tested = [], []
     for i, (mark, file) in enumerate(zip(marks, found, strict=True)):
-        if file.part == "test":
-            continue
-        if mark in test:
-            tested.append(f"{_short(file.path, root)} = {_short(test[mark].path, root)}")
-        elif file.name is not None and len(classes[mark]) > 1:
+        # Of the parts that come behind a file's own.
+        behind = [part for part in again if PARTS.index(part) > PARTS.index(file.part) and mark in held_out[part]]
+        if file.name is not None and len(classes[mark]) > 1:
             clashing.append(f"{_short(file.path, root)} (one of {', '.join(sorted(classes[mark]))})")
+        elif behind:
+            other = held_out[behind[0]][mark]
+            again[behind[0]].append(f"{_short(file.path, root)} = {_short(other.path, root)}")
         else:
             continue
         dropped[i] = True
     return dropped, [
         _list("the same picture in several classes, left out", clashing),
-        _list("training pictures that are in the test too, left out", tested),
+        _list("training pictures that are in the test too, left out", again["test"]),
+        _list("training pictures that are in the validation too, left out", again["validation"]),
     ]
 
 

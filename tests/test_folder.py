@@ -1,6 +1,7 @@
 """A person's own folder: what is read, and every fault that is found and said."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -111,6 +112,47 @@ def test_the_same_picture_in_two_classes(root):
     assert "labeled/dog/0.png" not in data.paths
     with pytest.raises(ValueError, match="several classes"):
         load(root, strict=True)
+
+
+@pytest.mark.parametrize("where", ["test/dog", "validation/dog"])
+def test_the_same_picture_in_one_class_here_and_another_there(root, where):
+    (root / where).mkdir(exist_ok=True)
+    copy, whole = root / where / "9.png", load(root)
+    copy.write_bytes((root / "labeled/cat/0.png").read_bytes())
+    (root / "unlabeled/copy.png").write_bytes(copy.read_bytes())
+    data = load(root)
+    assert any("2 the same picture in several classes" in note and f"{where}/9.png" in note for note in data.notes)
+    # Without a label it may stay: no test has it any more.
+    assert set(data.paths) == set(whole.paths) - {"labeled/cat/0.png"} | {"unlabeled/copy.png"}
+    np.testing.assert_array_equal(data.test_images, whole.test_images)
+
+
+def test_a_picture_of_two_classes_is_in_no_test_that_is_set_aside(root):
+    shutil.rmtree(root / "test")
+    for i in range(5):
+        (root / f"labeled/dog/copy{i}.png").write_bytes((root / f"labeled/cat/{i}.png").read_bytes())
+    for i in range(5):
+        Image.fromarray(np.full((SIDE, SIDE, 3), i, np.uint8)).save(root / f"labeled/cat/plain{i}.png")
+    data = load(root)
+    assert any("10 the same picture in several classes" in note for note in data.notes)
+    seen = {image.tobytes() for image in data.test_images}
+    assert not seen & {np.asarray(Image.open(root / f"labeled/cat/{i}.png")).tobytes() for i in range(5)}
+    assert len(data.train_images) + len(data.test_images) == 5 + 5 + 4 + 6 + 1
+
+
+def test_training_pictures_that_are_in_the_validation(root):
+    Image.open(root / "validation/cat/0.png").save(root / "unlabeled/0.bmp")
+    (root / "labeled/cat/0.png").write_bytes((root / "validation/cat/0.png").read_bytes())
+    data = load(root)
+    assert any("2 training pictures that are in the validation too" in note for note in data.notes)
+    assert not {"unlabeled/0.bmp", "labeled/cat/0.png"} & set(data.paths)
+    assert data.paths[data.validation[0]] == "validation/cat/0.png"
+
+
+def test_hidden_files_are_none(root):
+    (root / "labeled/._0.png").write_bytes(b"")
+    (root / "labeled/cat/._0.png").write_bytes(b"")
+    assert len(load(root, strict=True).paths) == 21
 
 
 def test_the_same_picture_twice_in_one_class_stays(root):
