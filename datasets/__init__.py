@@ -59,12 +59,15 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
     labels[:labeled] = parts.labels
     if validation:
         labels[labeled : labeled + validation] = parts.validation_labels
-    test, test_labels = parts.test, parts.test_labels
+    test, test_labels, notes = parts.test, parts.test_labels, list(parts.notes)
     if test is None:
-        aside = held_out(parts.labels.tolist(), list(map(str, range(labeled))))
-        taken, left = np.flatnonzero(aside), np.flatnonzero(~np.pad(aside, (0, len(pool) - labeled)))
+        aside = np.pad(held_out(parts.labels.tolist(), list(map(str, range(labeled)))), (0, len(pool) - labeled))
+        known = {mark.tobytes() for mark in digests[aside]}
+        again = np.array([mark.tobytes() in known for mark in digests]) & ~aside
+        notes += [f"{again.sum()} training images that are in the test too, left out"] * bool(again.any())
+        taken, left = np.flatnonzero(aside), np.flatnonzero(~aside & ~again)
         test, test_labels = only(pool, taken), labels[taken]
-        pool, labels, labeled = compact(pool, left), labels[left], labeled - len(taken)
+        pool, labels, labeled = compact(pool, left), labels[left], int((left < labeled).sum())
         digests = digests[left]
     found = ImageData(
         pool,
@@ -72,14 +75,21 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
         test,
         test_labels,
         parts.class_names,
-        parts.notes,
+        tuple(notes),
         validation=np.arange(labeled, labeled + validation),
         digests=digests,
     )
     return found.with_test_held_out() if parts.test is None else found
 
 
-def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, how: Reading) -> ImageData:
+def refuse_extra(text: str | None, count: int | None) -> None:
+    """`extra.refuse`."""
+    from datasets import extra
+
+    extra.refuse(text, count)
+
+
+def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, how: Reading, test=None) -> ImageData:
     """Add unlabeled images from elsewhere, behind the training images; without those that are in the test.
 
     Args:
@@ -88,6 +98,7 @@ def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, 
         count: how many; None: all.
         seed: of the choice.
         how: what is larger than ``how.limit``, together, is read when asked.
+        test: the test images before they were enlarged, if they were: extra images are brought to that size otherwise.
 
     Raises:
         ValueError: see `extra.load`; or images that are not square.
@@ -100,14 +111,19 @@ def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, 
         raise ValueError(f"--extra-source: square images are needed, {height} x {width} are here")
     source = extra.load(text, count, side=height, channels=channels, seed=seed, resize=how.resize)
     own = image_files.all_digests(data.train_images) if data.digests is None else data.digests
-    marks, same = extra.digests_and_duplicates(source, image_files.all_digests(data.test_images))
+    others = image_files.all_digests(data.test_images)
+    if test is not None and test.shape != data.test_images.shape:
+        fitted = dataclasses.replace(source, images=test, positions=np.arange(len(test)))
+        others = np.concatenate([others, image_files.all_digests(fitted)])
+    marks, same = extra.digests_and_duplicates(source, others)
     source = source.without(same)
     note = f"{len(source)} extra images; {same.sum()} more were in the test and are left out"
     labels = np.concatenate([data.train_labels, np.full(len(source), -1, np.int32)])
     if data.train_images.nbytes + source.nbytes <= how.limit:
         images = image_files.aligned_empty((len(labels), height, width, channels))
-        images[: len(data.train_images)] = data.train_images[:]
-        start = len(data.train_images)
+        rows, start = image_files.chunk_rows(height, width, channels), len(data.train_images)
+        for first in range(0, start, rows):
+            images[first : min(first + rows, start)] = data.train_images[first : first + rows]
         for chunk in source.chunks():
             images[start : start + len(chunk)] = chunk
             start += len(chunk)

@@ -195,6 +195,15 @@ class ImageData:
                 f"training images of {self.train_images.shape[1:]} but test images of {self.test_images.shape[1:]}"
             )
 
+    def sha256(self) -> str:
+        """Of the training images, or of their digests if there are any, and of their labels."""
+        found = hashlib.sha256()
+        images = self.train_images if self.digests is None else self.digests
+        for start in range(0, len(images), _CHUNK):
+            found.update(np.ascontiguousarray(images[start : start + _CHUNK]))
+        found.update(self.train_labels.tobytes())
+        return found.hexdigest()
+
     def with_test_held_out(self) -> ImageData:
         """The same, with a note that the test images were labeled ones."""
         note = f"no test images were given: {len(self.test_images)} labeled ones are set aside as the test"

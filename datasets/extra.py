@@ -1,18 +1,20 @@
 """Unlabeled images from elsewhere, for ``--extra-source``: read a piece at a time, in the order of their places."""
 
-import copy
+import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from datasets import files, image_files, imagenet32, tiny_images
 from datasets.base import EXTRA_FORMS, one_line, some
 
-_CHUNK = 1024
-_CHUNK_BYTES = 64 * 2**20
+_FLAG = "--extra-source "
 
 
+@dataclass(frozen=True, eq=False)
 class Extra:
     """Chosen images of a source, read when asked; indexed like an array ``[N, side, side, channels]`` of uint8.
 
@@ -25,11 +27,14 @@ class Extra:
         notes: lines to show the user.
     """
 
-    dtype = np.dtype(np.uint8)
+    images: Any
+    positions: np.ndarray
+    side: int
+    channels: int
+    resize: str
+    notes: tuple[str, ...]
 
-    def __init__(self, images, positions: np.ndarray, *, side: int, channels: int, resize: str, notes: tuple[str, ...]):
-        self.images, self.positions = images, positions
-        self.side, self.channels, self.resize, self.notes = side, channels, resize, notes
+    dtype: ClassVar = np.dtype(np.uint8)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -59,18 +64,16 @@ class Extra:
 
     def keep(self, indices: np.ndarray) -> "Extra":
         """The same source with these images only, in the order they have; `indices` are in ``0 … N - 1``."""
-        kept, found = np.zeros(len(self), bool), copy.copy(self)
+        kept = np.zeros(len(self), bool)
         kept[indices] = True
-        found.positions = self.positions[kept]
-        return found
+        return dataclasses.replace(self, positions=self.positions[kept])
 
     def without(self, dropped: np.ndarray) -> "Extra":
         """The same source without the images where `dropped`, ``[N]`` bool, is true."""
         return self.keep(np.flatnonzero(~dropped))
 
     def _read(self, positions: np.ndarray) -> Iterator[np.ndarray]:
-        largest = max(int(np.prod(shape[1:])) for shape in (self.images.shape, self.shape))
-        rows = min(max(_CHUNK_BYTES // largest, 1), _CHUNK)
+        rows = min(image_files.chunk_rows(*shape[1:]) for shape in (self.images.shape, self.shape))
         for start in range(0, len(positions), rows):
             yield self._fitted(self.images[positions[start : start + rows]])
 
@@ -102,28 +105,18 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
         ValueError: an unknown form, a file that is not what it should be, or too few images.
         FileNotFoundError: a file is missing, or cannot be downloaded.
     """
-    if text is None:
-        home = files.beside_loaders("tiny-images")
-        text = "tiny-images" if any((home / name).is_file() for name in tiny_images.FILES) else "imagenet32"
-    flag, (kind, colon, place) = f"--extra-source {text}", text.partition(":")
-    if kind not in _OPEN or bool(colon) != bool(place) or (kind in ("folder", "npy") and not place):
-        raise ValueError(f"{flag}: there is no such source; give {EXTRA_FORMS}")
+    kind, place, flag = _parse(text, count)
     if channels not in (1, 3):
         raise ValueError(f"{flag}: images of 1 or 3 channels can be made, the data set has {channels}; leave it out")
-    if count is not None and count < 1:
-        raise ValueError(f"{flag}: --extra must be 1 or more, got {count}")
-    if count is None and kind == "tiny-images":
-        raise ValueError(f"{flag}: say how many of the 79 million images to take, with --extra N")
-    images, notes = _OPEN[kind](Path(place).expanduser() if place else None, flag, side, resize)
+    images, notes = _OPEN[kind](place, flag, side, resize)
     total = images.shape[0]
     if kind == "tiny-images" and count == tiny_images.CIFAR100_COUNT:
         positions, more = images.of_cifar100()
         notes = (*notes, *more)
     elif count is None:
         positions = np.arange(total)
-    elif count > total:
-        raise ValueError(f"{flag}: --extra {count} are more than the {total} images it has; give {total} or less")
     else:
+        _refuse_more(count, total, flag)
         positions = np.sort(np.random.default_rng(seed).choice(total, count, replace=False, shuffle=False))
     return Extra(
         images,
@@ -131,8 +124,49 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
         side=side,
         channels=channels,
         resize=resize,
-        notes=(f"extra images: {len(positions)} of {total} of {text}", *notes),
+        notes=(f"extra images: {len(positions)} of {total} of {flag.removeprefix(_FLAG)}", *notes),
     )
+
+
+def refuse(text: str | None, count: int | None) -> None:
+    """Refuse what `load` would refuse, as far as a look at the place tells.
+
+    Raises:
+        ValueError: see `load`.
+        FileNotFoundError: see `load`.
+    """
+    kind, place, flag = _parse(text, count)
+    if kind in _LOOKED_INTO:
+        images, _ = _OPEN[kind](place, flag)
+        if count is not None and not (kind == "tiny-images" and count == tiny_images.CIFAR100_COUNT):
+            _refuse_more(count, images.shape[0], flag)
+    elif place is not None:
+        _refuse_no_folder(place, flag)
+
+
+def _parse(text: str | None, count: int | None) -> tuple[str, Path | None, str]:
+    """Kind, place and flag of a source."""
+    if text is None:
+        home = files.beside_loaders("tiny-images")
+        text = "tiny-images" if any((home / name).is_file() for name in tiny_images.FILES) else "imagenet32"
+    flag, (kind, colon, place) = f"{_FLAG}{text}", text.partition(":")
+    if kind not in _OPEN or bool(colon) != bool(place) or (kind in ("folder", "npy") and not place):
+        raise ValueError(f"{flag}: there is no such source; give {EXTRA_FORMS}")
+    if count is not None and count < 1:
+        raise ValueError(f"{flag}: --extra must be 1 or more, got {count}")
+    if count is None and kind == "tiny-images":
+        raise ValueError(f"{flag}: say how many of the 79 million images to take, with --extra N")
+    return kind, Path(place).expanduser() if place else None, flag
+
+
+def _refuse_more(count: int, total: int, flag: str) -> None:
+    if count > total:
+        raise ValueError(f"{flag}: --extra {count} are more than the {total} images it has; give {total} or less")
+
+
+def _refuse_no_folder(place: Path, flag: str) -> None:
+    if not place.is_dir():
+        raise FileNotFoundError(f"{flag}: there is no folder {place}; give one that is, or use {EXTRA_FORMS}")
 
 
 def digests_and_duplicates(source: Extra, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,12 +188,13 @@ def _tiny_images(place: Path | None, flag: str, *_):
 
 
 def _imagenet32(place: Path | None, flag: str, *_):
+    if place is not None:
+        _refuse_no_folder(place, flag)
     return imagenet32.open_or_download(place, flag)
 
 
 def _folder(place: Path, flag: str, side: int, resize: str):
-    if not place.is_dir():
-        raise FileNotFoundError(f"{flag}: there is no folder {place}; give one with pictures")
+    _refuse_no_folder(place, flag)
     paths = [str(path) for path in image_files.find(place)]
     _, _, broken = image_files.read_all(paths, side, resize, keep=False)
     whole = [path for number, path in enumerate(paths) if number not in broken]
@@ -188,4 +223,6 @@ def _npy(path: Path, flag: str, *_):
     return images, ()
 
 
+# Opened without a long look.
+_LOOKED_INTO = ("tiny-images", "npy")
 _OPEN = {"tiny-images": _tiny_images, "imagenet32": _imagenet32, "folder": _folder, "npy": _npy}

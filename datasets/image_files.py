@@ -1,5 +1,7 @@
 """Pictures in files, or in bytes, as uint8 RGB of one size; decoded by Pillow, by several threads at once."""
 
+import errno
+import functools
 import hashlib
 import io
 import os
@@ -15,6 +17,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 RESIZE = ("crop", "pad")
 DIGEST_BYTES = 16
 _CHUNK = 1024
+_CHUNK_BYTES = 64 * 2**20
+# Of the machine, not of a picture: no reason to leave the picture out.
+_NOT_ITS_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 _WHITE = (255, 255, 255, 255)
 
 
@@ -63,33 +68,56 @@ def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndar
 
     Raises:
         BrokenImageError: it cannot be decoded.
+        OSError: the machine fails: too many open files, say, or a disk that cannot be read.
+        MemoryError: there is not enough for it.
     """
+    _silence_pillow()
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    # What it has to say of a file that it can read after all.
-    warnings.filterwarnings("ignore", module="PIL")
     source = io.BytesIO(file) if isinstance(file, bytes) else file
     how = ImageOps.fit if resize == "crop" else ImageOps.pad
     try:
         with Image.open(source, formats=FORMATS) as image:
             # A JPEG that is much larger is decoded at a half, a quarter or an eighth of its size.
             image.draft(None, (2 * side, 2 * side))
-            return np.asarray(how(_rgb(ImageOps.exif_transpose(image)), (side, side), Image.Resampling.BICUBIC))
+            return np.asarray(how(_rgb(_upright(image)), (side, side), Image.Resampling.BICUBIC))
     except UnidentifiedImageError as error:
         raise BrokenImageError(f"neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}") from error
     except OSError as error:
+        if error.errno in _NOT_ITS_FAULT:
+            raise
         raise BrokenImageError(error.strerror or str(error)) from error
+    except MemoryError:
+        raise
     # What a damaged file makes of a decoder is any error at all.
     except Exception as error:
         raise BrokenImageError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+@functools.cache
+def _silence_pillow() -> None:
+    """It has much to say of files that it can read after all."""
+    warnings.filterwarnings("ignore", module="PIL")
+
+
+def _upright(image):
+    from PIL import ImageOps
+
+    # Pixels are worth more than what a damaged EXIF says of them.
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
 
 
 def _rgb(image):
     from PIL import Image
 
     if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+        grey = np.asarray(image)
+        grey = grey if grey.dtype == np.uint16 else grey.clip(0, 65535).astype(np.uint16)
+        image = Image.fromarray((grey >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
@@ -124,8 +152,14 @@ def digests(images: np.ndarray) -> np.ndarray:
 
 def all_digests(images) -> np.ndarray:
     """`digests` of an array, or of what is indexed like one, piece by piece."""
-    parts = [digests(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+    rows = chunk_rows(*images.shape[1:])
+    parts = [digests(images[start : start + rows]) for start in range(0, len(images), rows)]
     return np.concatenate(parts) if parts else digests([])
+
+
+def chunk_rows(*shape: int) -> int:
+    """How many images of this shape are well read at a time: 64 MiB of them, but 1 to 1024."""
+    return min(max(_CHUNK_BYTES // int(np.prod(shape)), 1), _CHUNK)
 
 
 class ImageFiles:
@@ -238,10 +272,10 @@ def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: boo
         with the others, by index into `paths`.
     """
     pixels = aligned_empty((len(paths), side, side, 3)) if keep else None
-    marks, broken, whole = [], {}, 0
-    for start in range(0, len(paths), _CHUNK):
+    marks, broken, whole, rows = [], {}, 0, chunk_rows(side, side, 3)
+    for start in range(0, len(paths), rows):
         chunk = []
-        for number, (_, image) in enumerate(decode_all(paths[start : start + _CHUNK], side, resize), start):
+        for number, (_, image) in enumerate(decode_all(paths[start : start + rows], side, resize), start):
             if isinstance(image, BrokenImageError):
                 broken[number] = str(image)
             else:
@@ -251,6 +285,6 @@ def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: boo
         marks.append(digests(chunk))
         whole += len(chunk)
         if progress is not None:
-            progress(min(start + _CHUNK, len(paths)))
+            progress(min(start + rows, len(paths)))
     marks = np.concatenate(marks) if marks else digests([])
     return (pixels[:whole] if keep else None), marks, broken

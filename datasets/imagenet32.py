@@ -26,13 +26,11 @@ def open_or_download(place: Path | None, flag: str) -> tuple[tfds_records.Record
         FileNotFoundError: it is not there and cannot be made.
         ValueError: its files are damaged.
     """
-    if place is not None and not place.is_dir():
-        raise FileNotFoundError(f"{flag}: there is no folder {place}; make it, or use {EXTRA_FORMS}")
     import tensorflow_datasets as tfds
 
     try:
         with tfds_sets.quiet(tfds):
-            builder = tfds.builder(_NAME, data_dir=place)
+            builder = tfds_sets.builder(tfds, _NAME, place)
             if not builder.is_prepared():
                 # Offline, TFDS tries again for minutes; a proxy knows names that we do not.
                 if not urllib.request.getproxies():

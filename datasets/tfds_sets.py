@@ -99,15 +99,15 @@ def load(
     import tensorflow_datasets as tfds
 
     with quiet(tfds):
-        builder = _builder(tfds, name, data_dir)
-        image, label = _features(tfds, name, builder.info)
-        _prepare(tfds, name, builder, say)
-        if not tfds_records.readable(builder):
+        made = builder(tfds, name, data_dir)
+        image, label = _features(tfds, name, made.info)
+        _prepare(tfds, name, made, say)
+        if not tfds_records.readable(made):
             raise ValueError(
-                f"tfds:{name}: {builder.data_dir}: its files are {builder.info.file_format.value}, only tfrecord is "
-                "read; prepare it again without a --file_format"
+                f"tfds:{name}: {made.data_dir}: its files are {made.info.file_format.value}, only tfrecord is read; "
+                "prepare it again without a --file_format"
             )
-        return _read(_Splits(tfds, name, builder, image, label), side, resize, limit)
+        return _read(_Splits(tfds, name, made, image, label), side, resize, limit)
 
 
 def _read(split: "_Splits", side: int, resize: str, limit: int) -> Parts:
@@ -176,7 +176,12 @@ def quiet(tfds) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _builder(tfds, name: str, data_dir: Path | None):
+def builder(tfds, name: str, data_dir: Path | None):
+    """TFDS's builder of a set, of the newest version that is prepared, else of the one that it would prepare.
+
+    Raises:
+        ValueError: no such set, version or configuration.
+    """
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise ValueError(f"tfds:{name}: write tfds:NAME, tfds:NAME/CONFIG or tfds:NAME/CONFIG:1.2.3")

@@ -1,7 +1,6 @@
 """From a `RunConfig` to data, split, batches and model: with the runner the only code that knows data and networks."""
 
 import dataclasses
-import hashlib
 import math
 from dataclasses import dataclass
 
@@ -20,7 +19,6 @@ from sesemi.methods import METHODS, Method, WithRotation
 from sesemi.randaugment import RandAugment
 from sesemi.training import SemiSupervisedModel
 
-_CHUNK = 5000
 # Features of an image: the covariance has their square, in 64 bits, and its decomposition takes their cube.
 _MOST_WHITENED = 64 * 64 * 3
 _JIT = {"auto": "auto", "on": True, "off": False}
@@ -167,11 +165,18 @@ def load(config: RunConfig) -> Materials:
         raise InputError(
             f"--image-size {config.image_size}: --network {config.network} needs at least {smallest} pixels"
         )
-    how = _reading(config)
+    how, extra = _reading(config), checks.wants_extra(vars(config))
     try:
-        data = datasets.load(config.dataset, config.data_dir, how).at_least(smallest)
-        if checks.wants_extra(vars(config)):
-            data = datasets.with_extra(data, config.extra_source, config.extra, config.seed, how)
+        if extra:
+            datasets.refuse_extra(config.extra_source, config.extra)
+        if config.labels_from is not None:
+            label_files.refuse_missing(config.labels_from)
+        plain = datasets.load(config.dataset, config.data_dir, how)
+        data = plain.at_least(smallest)
+        if extra:
+            data = datasets.with_extra(
+                data, config.extra_source, config.extra, config.seed, how, test=plain.test_images
+            )
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     chosen = None
@@ -196,7 +201,7 @@ def load(config: RunConfig) -> Materials:
         # Whole executions: fewer than N steps are left out of each pass over the pool.
         own, whole = config.batch_size // (2 if data.extra else 1), config.steps_per_execution
         config = config.replace(steps_per_epoch=max(pool // own // whole, 1) * whole)
-    return Materials(config, data, split, _digest(data))
+    return Materials(config, data, split, data.sha256())
 
 
 def _reading(config: RunConfig) -> datasets.Reading:
@@ -209,15 +214,6 @@ def _reading(config: RunConfig) -> datasets.Reading:
         progress=None if config.quiet else progress.Now("looked at {} of {} pictures"),
         say=None if config.quiet else progress.tell,
     )
-
-
-def _digest(data: datasets.ImageData) -> str:
-    digest = hashlib.sha256()
-    images = data.train_images if data.digests is None else data.digests
-    for start in range(0, len(images), _CHUNK):
-        digest.update(np.ascontiguousarray(images[start : start + _CHUNK]))
-    digest.update(data.train_labels.tobytes())
-    return digest.hexdigest()
 
 
 def in_memory(images: np.ndarray, labels: np.ndarray, class_names, config: RunConfig) -> datasets.ImageData:

@@ -1,6 +1,7 @@
 """``python -m sesemi evaluate MODEL DATASET``: errors of a classifier, by class, and how far its confidence is true."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sesemi import answers
+from sesemi import answers, checks
+from sesemi import config as config_module
 from sesemi.cli import OneLineParser
 from sesemi.errors import InputError
 
@@ -221,13 +223,47 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m sesem
         metavar="DATASET",
         help="a data set, such as digits or cifar10 (its test images), or a folder with CLASS/... or test/CLASS/...",
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files or its official archive")
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="folder with the data set's files or its official archive (default, for folder: that of the run)",
+    )
+    parser.add_argument(
+        "--labels-file", metavar="FILE", help="for folder: a table path,label (default: that of the run, if it had one)"
+    )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="for numbers and pictures (default: evaluation-DATASET by the model)"
     )
     answers.add_model_flags(parser)
     args = parser.parse_intermixed_args(arguments)
     return answers.run(program, lambda: _assess(args))
+
+
+def _of_run(folder: Path, args) -> dict[str, str | None]:
+    """Where the pictures and labels of ``folder`` are, and what the model was trained on: as said, else as in the run.
+
+    Without its table of labels, other pictures would be set aside as the test than in the run.
+    """
+    if args.labels_file is not None and args.dataset != "folder":
+        raise InputError(f"--labels-file {args.labels_file}: of use only with folder; leave it out")
+    given = {"data_dir": args.data_dir, "labels_file": args.labels_file, "trained_on": None}
+    settings, results = folder / "config.json", folder / "results.json"
+    if args.dataset != "folder" or not (settings.is_file() and results.is_file()):
+        return given
+    try:
+        config, _ = config_module.from_json(settings.read_text(encoding="utf-8"))
+        trained_on = json.loads(results.read_text(encoding="utf-8"))["data_sha256"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: its config.json or results.json is damaged ({error}); restore it") from error
+    if config.dataset != "folder" or os.path.realpath(args.data_dir or config.data_dir) != os.path.realpath(
+        config.data_dir
+    ):
+        return given
+    return {
+        "data_dir": args.data_dir or config.data_dir,
+        "labels_file": args.labels_file or config.labels_file,
+        "trained_on": None if checks.wants_extra(vars(config)) else trained_on,
+    }
 
 
 def _assess(args) -> None:
@@ -238,8 +274,9 @@ def _assess(args) -> None:
     name = args.dataset if inputs.is_named(args.dataset) else Path(args.dataset).resolve().name
     folder = args.output or (place if place.is_dir() else place.parent) / f"evaluation-{name.replace(':', '-')}"
     answers.refuse_unwritable("--output", folder)
+    data = _of_run(place if place.is_dir() else place.parent, args)
     saved = answers.load(args.model, args.gpu)
-    items, labels, notes = inputs.test_set(args.dataset, args.data_dir, saved)
+    items, labels, notes = inputs.test_set(args.dataset, saved=saved, **data)
     for note in notes:
         print(note, file=sys.stderr)
     progress, parts, kept = answers.Progress(len(labels)), [], []
@@ -247,6 +284,8 @@ def _assess(args) -> None:
         for batch, probs in answers.answers(saved, items, progress, views=args.views):
             parts.append(probs)
             kept.append(batch.positions)
+    except OSError as error:
+        raise InputError(str(error)) from error
     finally:
         progress.close()
     if not parts:

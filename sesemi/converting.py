@@ -66,13 +66,15 @@ def read_images(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     Raises:
         InputError: the file holds something else.
     """
+    needed = f"uint8 [N, {', '.join(map(str, shape))}] is needed"
     try:
-        images = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"--images {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    found = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else "several arrays"
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
-        raise InputError(f"--images {path}: uint8 [N, {', '.join(map(str, shape))}] is needed, this is {found}")
+        images = np.lib.format.open_memmap(path, mode="r")
+    # A damaged header makes numpy's reader fail in many ways.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise InputError(f"--images {path}: cannot be read ({reason}); {needed}") from error
+    if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+        raise InputError(f"--images {path}: {needed}, this is {images.dtype} {list(images.shape)}")
     return images
 
 

@@ -47,12 +47,30 @@ class Compiled:
         return np.concatenate([part.numpy() for part in found])
 
 
-def probabilities(classify: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:
+class Rows:
+    """Some images, read when they are sliced: a copy of all might not fit.
+
+    Args:
+        images: ``[N, H, W, C]``, or what is indexed like that.
+        index: ``[n]`` int.
+    """
+
+    def __init__(self, images, index: np.ndarray):
+        self._images, self._index = images, index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        return self._images[self._index[part]]
+
+
+def probabilities(classify: Callable[[Any], Any], images) -> np.ndarray:
     """Probabilities of every image, each exactly once, in batches of one fixed size (so one trace).
 
     Args:
         classify: from uint8 ``[BATCH, H, W, C]`` to ``[BATCH, classes]``, or a `Compiled` of such.
-        images: ``[N, H, W, C]`` uint8.
+        images: ``[N, H, W, C]`` uint8, or what is sliced like that.
 
     Returns:
         ``[N, classes]`` float32.
@@ -61,7 +79,7 @@ def probabilities(classify: Callable[[Any], Any], images: np.ndarray) -> np.ndar
     return np.concatenate([np.asarray(classify(batch))[:count] for batch, count in batches])
 
 
-def _batches(images: np.ndarray, rows: int = BATCH) -> Iterator[tuple[np.ndarray, int]]:
+def _batches(images, rows: int = BATCH) -> Iterator[tuple[np.ndarray, int]]:
     for start in range(0, len(images), rows):
         batch = images[start : start + rows]
         count = len(batch)
@@ -122,7 +140,7 @@ class MultiView:
         return sums[:count] / self.count
 
 
-def multi_view_probabilities(model: keras.Model, images: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+def multi_view_probabilities(model: keras.Model, images, augmentation: Augmentation) -> np.ndarray:
     """`MultiView` of many images: ``[N, H, W, C]`` uint8 to ``[N, classes]`` float32."""
     views = MultiView(model, augmentation)
     parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))

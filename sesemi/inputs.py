@@ -19,6 +19,8 @@ Item = tuple[str, Path | np.ndarray]
 ARRAY = ".npy"
 _HELD_OUT = "give folder --data-dir DIR in place of DIR to have them"
 _CHUNK = 200
+# Of pixels in memory; what is more is read when it is asked for.
+_LIMIT = 4096 * 2**20
 _GREY_OR_COLOR = (1, 3, 4)
 # ITU-R 601-2, as Pillow rounds it.
 _LUMA = np.array([19595, 38470, 7471], np.uint32)
@@ -74,16 +76,16 @@ def gather(paths: Sequence[str]) -> list[Source]:
 
 
 def _source(path: Path) -> Source:
-    if path.is_dir():
-        try:
+    try:
+        if path.is_dir():
             count = sum(1 for _ in image_files.find(path))
-        except OSError as error:
-            raise InputError(f"{error.filename}: this folder cannot be read ({error.strerror})") from error
-        if not count:
-            raise InputError(f"{path}: no picture in it; looked for {', '.join(image_files.EXTENSIONS)}")
-        return Source(path, count)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file or folder")
+            if not count:
+                raise InputError(f"{path}: no picture in it; looked for {', '.join(image_files.EXTENSIONS)}")
+            return Source(path, count)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such file or folder")
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be read ({error.strerror})") from error
     if path.suffix.lower() != ARRAY:
         return Source(path, 1)
     images = _array(path)
@@ -217,20 +219,25 @@ def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
     """
     if is_named(dataset):
         return
-    if not Path(dataset).is_dir():
+    if not os.path.isdir(dataset):
         names = ", ".join((*datasets.LOADERS, "folder", f"{datasets.TFDS}NAME"))
         raise InputError(f"{dataset}: neither a data set ({names}) nor a folder with a folder for each class")
     if data_dir is not None:
         raise InputError(f"--data-dir {data_dir}: {dataset} is a folder itself; leave it out")
 
 
-def test_set(dataset: str, data_dir: str | None, saved) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
+def test_set(
+    dataset: str, data_dir: str | None, saved, *, labels_file: str | None, trained_on: str | None
+) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
     """The test images of a data set, or of a folder, with the model's classes.
 
     Args:
         dataset: a name of `datasets.load`, or a folder with ``CLASS/...`` or ``test/CLASS/...``.
         data_dir: where a named data set lies; None: see `datasets.load`.
         saved: the model, `sesemi.saved.Saved`.
+        labels_file: a table of labels, for ``folder``.
+        trained_on: `ImageData.sha256` of what the model was trained on, if it is the same place: where test images are
+            set aside and it has changed since, a line says so.
 
     Returns:
         The images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
@@ -240,13 +247,16 @@ def test_set(dataset: str, data_dir: str | None, saved) -> tuple[Iterator[Item],
     """
     refuse_unknown_set(dataset, data_dir)
     if is_named(dataset):
-        return _of_registry(dataset, data_dir, saved)
+        return _of_registry(dataset, data_dir, saved, labels_file, trained_on)
     return _of_folder(Path(dataset), saved)
 
 
-def _of_registry(dataset: str, data_dir: str | None, saved) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
+def _of_registry(
+    dataset: str, data_dir: str | None, saved, labels_file: str | None, trained_on: str | None
+) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
+    how = Reading(saved.image_shape[0], saved.resize, labels_file, limit=_LIMIT)
     try:
-        data = datasets.load(dataset, data_dir, Reading(side=saved.image_shape[0], resize=saved.resize))
+        data = datasets.load(dataset, data_dir, how)
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
     if len(data.class_names) != len(saved.class_names):
@@ -261,7 +271,10 @@ def _of_registry(dataset: str, data_dir: str | None, saved) -> tuple[Iterator[It
         if alike.test_images.shape[1:] == saved.image_shape:
             images = alike.test_images
     Reader(saved.image_shape, saved.resize).refuse(Source(Path(dataset), len(images), images))
-    return rows("test image {}", images), data.test_labels.astype(np.int64), tuple(data.notes)
+    notes = list(data.notes)
+    if data.test_held_out and trained_on not in (None, data.sha256()):
+        notes.append("warning: pictures or labels have changed since the run: it may have trained on some of this test")
+    return rows("test image {}", images), data.test_labels.astype(np.int64), tuple(notes)
 
 
 def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:

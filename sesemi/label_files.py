@@ -29,10 +29,7 @@ def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.
         InputError: the file is missing or is none of these, an index is no image's or occurs twice, or a class is not
             the one that the data set has.
     """
-    try:
-        text = Path(path).read_text()
-    except (OSError, ValueError) as error:
-        raise InputError(f"--labels-from {path}: cannot be read ({error})") from error
+    text = _text(path)
     if text.lstrip().startswith("{"):
         labeled, validation = _from_json(path, text)
     else:
@@ -47,6 +44,22 @@ def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.
         twice = next(i for i in everything if everything.count(i) > 1)
         raise InputError(f"--labels-from {path}: index {twice} occurs twice")
     return np.sort(np.array(labeled, np.int64)), np.sort(np.array(validation, np.int64))
+
+
+def refuse_missing(path: str) -> None:
+    """Refuse a file that `read` cannot read.
+
+    Raises:
+        InputError: it is missing, or no text.
+    """
+    _text(path)
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, ValueError) as error:
+        raise InputError(f"--labels-from {path}: cannot be read ({error})") from error
 
 
 def _from_json(path: str, text: str) -> tuple[list[int], list[int]]:

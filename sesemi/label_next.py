@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from sesemi.errors import InputError
 
 SCORES = ("margin", "entropy", "disagreement")
 COLUMNS = ("path", "label", "guess", "probability", "score")
-_CHUNK = 5000
 _MOST_PICTURES = 120
 _A_ROW = 8
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m sesem
 def _rank(args) -> None:
     config = _config_of(args.run, args.data_dir)
     table = args.csv or args.run / "label_next.csv"
-    _refuse_to_overwrite(table)
+    _refuse_to_overwrite(table, _picture_of(table))
     answers.refuse_unwritable("--csv", table.parent)
     if args.count < 1:
         raise InputError(f"--count {args.count}: must be 1 or more")
@@ -51,7 +51,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "and the mean of several, say different things (default: margin)",
     )
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="default: RUN/label_next.csv; a picture lies beside it"
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="default: RUN/label_next.csv; a picture, FILE-pictures.png, lies beside it",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="where the images are now (default: where they were)")
     answers.add_device_flag(parser)
@@ -68,16 +71,24 @@ def _config_of(run: Path, data_dir: str | None):
     return config if data_dir is None else config.replace(data_dir=data_dir)
 
 
-def _refuse_to_overwrite(table: Path) -> None:
-    """Somebody's labels are not lost."""
-    if not table.exists():
+def _picture_of(table: Path) -> Path:
+    return table.with_name(f"{table.stem}-pictures.png")
+
+
+def _refuse_to_overwrite(table: Path, picture: Path) -> None:
+    """Nothing is lost but what this command has written and nobody has filled in."""
+    if not os.path.lexists(table):
+        if os.path.lexists(picture):
+            raise InputError(f"{picture}: is there already, and would be overwritten; give another --csv")
         return
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            filled = any((row.get("label") or "").strip() for row in csv.DictReader(file))
-    except csv.Error:
-        filled = True
-    if filled:
+            header, *rows = csv.reader(file)
+    except (OSError, csv.Error, ValueError) as error:
+        raise InputError(f"{table}: is there and no table of label-next ({error}); give another --csv") from error
+    if tuple(header) != COLUMNS:
+        raise InputError(f"{table}: is there and no table of label-next; give another --csv")
+    if any(len(row) != len(COLUMNS) or row[COLUMNS.index("label")].strip() for row in rows):
         raise InputError(f"{table}: labels are filled in there already; give another --csv")
 
 
@@ -85,9 +96,9 @@ def _write(args, config, model, table: Path) -> None:
     import numpy as np
 
     from sesemi import assembly, report
-    from sesemi.checkpoint import write_atomically
+    from sesemi.checkpoint import CheckpointError, write_atomically, write_whole
 
-    picture = table.with_suffix(".png")
+    picture = _picture_of(table)
     materials = assembly.load(config)
     data = materials.data
     if data.class_names != model.class_names or data.train_images.shape[1:] != model.image_shape:
@@ -102,14 +113,18 @@ def _write(args, config, model, table: Path) -> None:
     rows = zip(names, [""] * len(first), guesses, sure, worth[first], strict=True)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*r[:3], f"{r[3]:.4f}", f"{r[4]:.4f}") for r in rows)])
-    write_atomically(table, text.getvalue())
     shown = candidates[first[:_MOST_PICTURES]]
     captions = [f"{name} {100 * p:.0f} %" for name, p in zip(guesses, sure, strict=True)]
     rows = [
         (f"{start + 1} …", data.train_images[shown[start : start + _A_ROW]], captions[start : start + _A_ROW])
         for start in range(0, len(shown), _A_ROW)
     ]
-    picture.write_bytes(report.views_grid(rows))
+    grid = report.views_grid(rows)
+    try:
+        write_whole(picture, lambda path: path.write_bytes(grid))
+        write_atomically(table, text.getvalue())
+    except CheckpointError as error:
+        raise InputError(str(error)) from error
     print(f"{len(first)} of {len(candidates)} unlabeled images, by {args.by}: {table}   picture: {picture}")
     if len(shown) < len(first):
         print(f"the picture shows the first {len(shown)}")
@@ -135,29 +150,22 @@ def _candidates(materials):
 
 
 def _probabilities(model, images, candidates):
-    import numpy as np
-
     from sesemi import evaluate
 
-    classify = evaluate.Compiled(model.model)
-    parts = [images[candidates[i : i + _CHUNK]] for i in range(0, len(candidates), _CHUNK)]
-    return np.concatenate([evaluate.probabilities(classify, part) for part in parts])
+    return evaluate.probabilities(evaluate.Compiled(model.model), evaluate.Rows(images, candidates))
 
 
 def _worth(by: str, run: Path, model, images, candidates, probs) -> Any:
     if by != "disagreement":
         return worth(by, probs)
-    import numpy as np
-
     from sesemi import evaluate, saved
 
     for other in ("student", "teacher"):
         path = run / f"model_{other}.keras"
         if path.exists():
             return divergence(probs, _probabilities(saved.load(path), images, candidates))
-    parts = [images[candidates[i : i + _CHUNK]] for i in range(0, len(candidates), _CHUNK)]
-    averaged = [evaluate.multi_view_probabilities(model.model, part, model.augmentation) for part in parts]
-    return divergence(probs, np.concatenate(averaged))
+    averaged = evaluate.multi_view_probabilities(model.model, evaluate.Rows(images, candidates), model.augmentation)
+    return divergence(probs, averaged)
 
 
 def worth(by: str, probs):

@@ -155,8 +155,9 @@ class StreamedPixels(Pixels):
     def _read_now(self, index: np.ndarray) -> np.ndarray:
         try:
             return self._source[index]
-        except OSError as error:
-            self.failure = str(error)
+        # Whatever it is, TensorFlow would hide it.
+        except Exception as error:
+            self.failure = str(error) or type(error).__name__
             raise
 
     def images_of(self, batch, part):

@@ -110,6 +110,9 @@ def _predict(args) -> None:
         refuse_unwritable("--csv", args.csv.parent)
         if args.csv.exists() and not args.csv.is_file():
             raise InputError(f"--csv {args.csv}: not a file; give another name")
+        for place in (args.model, *args.paths):
+            if args.csv.exists() and os.path.exists(place) and args.csv.samefile(place):
+                raise InputError(f"--csv {args.csv}: would overwrite {place}; give another name")
     sources = inputs.gather(args.paths)
     saved = load(args.model, args.gpu)
     if args.top > len(saved.class_names):

@@ -200,7 +200,8 @@ def write_html(
 <h2>Settings</h2>{_table((k, _text(v), origins.get(k, "")) for k, v in settings.items())}
 <p><small>config.json repeats this run: python train_evaluate_sesemi.py --config config.json</small></p></html>
 """
-    path.write_text(page, encoding="utf-8")
+    # A path may hold bytes that are no text.
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _promotions(records: list[dict[str, Any]]) -> str:

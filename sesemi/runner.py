@@ -69,7 +69,10 @@ def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
         os._exit(EXIT_STOPPED_BY_ERROR)
     except OSError as error:
         reason = " ".join(str(error).split())
-        print(f"{config.run_dir}: {reason}; the same command continues from the last checkpoint", file=sys.stderr)
+        print(
+            f"{config.run_dir}: {reason}; once that is mended, the same command continues from the last checkpoint",
+            file=sys.stderr,
+        )
         return EXIT_STOPPED_BY_ERROR
 
 

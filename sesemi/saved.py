@@ -1,6 +1,7 @@
 """What was trained, for whoever uses it: ``model.keras`` and beside it ``model.json``, which names its classes."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ from sesemi.checkpoint import write_atomically
 from sesemi.errors import InputError
 
 MODEL = "model.keras"
+_FACTS = {
+    "resize": lambda value: value in ("crop", "pad"),
+    "shift": lambda value: type(value) is int and 0 <= value < 2**31,
+    "flip": lambda value: isinstance(value, bool),
+    "noise": lambda value: type(value) in (int, float) and 0 <= value < math.inf,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +101,10 @@ def _read_sidecar(path: Path, classes: int) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
         names = facts["class_names"]
         fits = len(names) == classes and all(isinstance(name, str) for name in names) and "resize" in facts
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        wrong = [name for name, may_be in _FACTS.items() if name in facts and not may_be(facts[name])]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} cannot be {facts[wrong[0]]!r}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: damaged ({error!r}); restore it, or remove it to have numbers for classes"
         ) from error

@@ -13,8 +13,6 @@ import numpy as np
 
 from sesemi import assembly, callbacks, evaluate, inspection, losses, monitor, progress, promotion, results, workers
 
-_CHUNK = 5000
-
 
 class Session:
     """The part of a run that this process does.
@@ -96,9 +94,8 @@ class Session:
         if not len(candidates):
             return
         classify, *_ = self._classify.values()
-        chunks = [data.train_images[candidates[i : i + _CHUNK]] for i in range(0, len(candidates), _CHUNK)]
         # Other machines may round otherwise, and one image more or less would be another run.
-        probs = workers.from_chief(np.concatenate([evaluate.probabilities(classify, chunk) for chunk in chunks]))
+        probs = workers.from_chief(evaluate.probabilities(classify, evaluate.Rows(data.train_images, candidates)))
         chosen = promotion.choose(
             probs, config.promote, threshold=config.promote_threshold, fraction=config.promote_fraction
         )
@@ -121,8 +118,7 @@ class Session:
             prefix = f"{list(self._classify)[number]}_" if number else ""
             errors[f"{prefix}test"] = _error(classify, data.test_images, data.test_labels)
             if len(split.validation):
-                held_out = split.validation
-                images, labels = data.train_images[held_out], data.train_labels[held_out]
+                images, labels = evaluate.Rows(data.train_images, split.validation), data.train_labels[split.validation]
                 errors[f"{prefix}validation"] = _error(classify, images, labels)
         found = [restore, guard, callbacks.EpochEvaluation(errors)]
         if config.tensorboard:

@@ -81,8 +81,10 @@ def split(
     """
     rng = np.random.default_rng([seed, 0x5E5E])
     if given_validation is not None and len(given_validation):
-        if validation or (chosen and len(chosen[1])):
+        if validation:
             raise InputError("--validation: the data have validation images already; leave it out")
+        if chosen and len(chosen[1]) and not np.array_equal(chosen[1], np.sort(given_validation)):
+            raise InputError("--labels-from: its validation images are not those that the data have; leave them out")
         labels = labels.copy()
         labels[given_validation] = -1
         if chosen:

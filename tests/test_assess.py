@@ -127,7 +127,7 @@ def test_by_default_it_is_written_beside_the_model(folder, tmp_path, capsys):
 def test_digits_are_enlarged_as_in_a_run(tmp_path, monkeypatch):
     digits = datasets.load("digits")
     model = saved.load(export_to(tmp_path / "run", models.build("mini", (16, 16, 1)), classes=tuple("0123456789")))
-    items, labels, _ = inputs.test_set("digits", None, model)
+    items, labels, _ = inputs.test_set("digits", None, model, labels_file=None, trained_on=None)
     read = inputs.Reader(model.image_shape, model.resize)
     images = np.stack([read(what) for _, what in items])
     np.testing.assert_array_equal(images, digits.at_least(16).test_images)
@@ -144,7 +144,7 @@ def test_images_of_another_size_are_fitted(colors, monkeypatch):
     images[..., 2] = 200
     data = ImageData(images, np.zeros(2, np.int32), images, np.full(2, 2, np.int32), ("red", "green", "blue"))
     monkeypatch.setattr(datasets, "load", lambda *args: data)
-    items, labels, _ = inputs.test_set("cifar10", None, saved.load(colors))
+    items, labels, _ = inputs.test_set("cifar10", None, saved.load(colors), labels_file=None, trained_on=None)
     fitted = np.stack([inputs.Reader((8, 8, 3), "crop")(what) for _, what in items])
     np.testing.assert_array_equal(fitted, images[:, :8, :8])
     assert labels.tolist() == [2, 2]
@@ -157,6 +157,9 @@ def test_images_of_another_size_are_fitted(colors, monkeypatch):
         ("strange", [], ["the model has no class purple; its classes are red, green, blue"]),
         ("empty", [], ["no picture in it"]),
         ("strange", ["--data-dir", "x"], ["leave it out"]),
+        ("strange", ["--labels-file", "x"], ["--labels-file x: of use only with folder"]),
+        ("folder", [], ["--data-dir is needed"]),
+        ("a" * 300, [], ["neither a data set"]),
         ("digits", [], ["digits: 10 classes, the model has 3"]),
         ("digits", ["--data-dir", "x"], ["digits come with scikit-learn"]),
         ("strange", ["--output", "file/out"], ["--output: file/out cannot be written to"]),

@@ -234,7 +234,7 @@ def test_images_to_compare_on_must_be_of_the_models_shape(run, tmp_path, capsys)
     assert "cannot be read" in refused(capsys, *command)
     with open(path, "wb") as file:
         np.savez(file, IMAGES)
-    assert "several arrays" in refused(capsys, *command)
+    assert "cannot be read" in refused(capsys, *command)
     assert "give images.npy" in refused(capsys, run, "--format", "tflite")
 
 

@@ -388,9 +388,9 @@ def test_many_large_arrays_come_in_small_pieces(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", images)
     source = load(f"npy:{tmp_path / 'x.npy'}", side=4)
     assert [len(chunk) for chunk in source.chunks()] == [1024, 1024, 952]
-    monkeypatch.setattr(extra, "_CHUNK_BYTES", 48 * 1000 + 1)
+    monkeypatch.setattr(image_files, "_CHUNK_BYTES", 48 * 1000 + 1)
     assert [len(chunk) for chunk in source.chunks()] == [1000] * 3
-    monkeypatch.setattr(extra, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(image_files, "_CHUNK_BYTES", 1)
     assert len(next(source.chunks())) == 1
     np.testing.assert_array_equal(source[:5], images[:5])
 

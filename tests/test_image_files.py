@@ -1,4 +1,6 @@
+import errno
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -65,6 +67,41 @@ def test_the_orientation_of_exif_is_applied(picture):
     exif[0x0112] = 6
     found = image_files.decode(encoded(picture, "PNG", exif=exif.tobytes()), SIDE)
     np.testing.assert_array_equal(found, np.rot90(picture, -1))
+
+
+def test_a_damaged_exif_costs_no_picture(picture):
+    found = image_files.decode(encoded(picture, "PNG", exif=b"garbage, no TIFF"), SIDE)
+    np.testing.assert_array_equal(found, picture)
+
+
+def test_sixteen_bits_need_no_more_than_some_bytes_a_pixel():
+    data, most = encoded(np.zeros((3000, 3000), np.uint16), "PNG"), 0
+    tracemalloc.start()
+    assert not image_files.decode(data, SIDE).any()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 6 * 3000 * 3000
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(OSError(errno.EMFILE, "Too many"), OSError), (MemoryError(), MemoryError)]
+)
+def test_what_the_machine_fails_at_is_no_fault_of_a_picture(tmp_path, monkeypatch, picture, error, kind):
+    (tmp_path / "x.png").write_bytes(encoded(picture, "PNG"))
+
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(Image, "open", fails)
+    with pytest.raises(kind) as caught:
+        image_files.read_all([tmp_path / "x.png"], SIDE, keep=True)
+    assert caught.value is error
+
+
+def test_large_pictures_are_read_a_few_at_a_time():
+    assert image_files.chunk_rows(32, 32, 3) == 1024
+    assert image_files.chunk_rows(1024, 1024, 3) == 21
+    assert image_files.chunk_rows(8192, 8192, 3) == 1
 
 
 def test_crop_and_pad(picture):

@@ -1,8 +1,12 @@
 """Somebody's own pictures, from the folder to the next labels, and images from elsewhere, as a user would type it."""
 
 import csv
+import io
 import json
+import os
 import pickle
+import shutil
+import sys
 
 import keras
 import numpy as np
@@ -108,7 +112,7 @@ def test_the_next_labels_and_back(finished, digits, tmp_path, capsys):
         assert all(row["label"] == "" and row["guess"].startswith("digit ") for row in rows)
         scores = [float(row["score"]) for row in rows]
         assert scores == sorted(scores, reverse=True)
-        assert table.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / "next-pictures.png").read_bytes().startswith(b"\x89PNG")
     for row in rows:
         row["label"] = row["guess"]
     with table.open("w", newline="") as file:
@@ -123,6 +127,33 @@ def test_the_next_labels_and_back(finished, digits, tmp_path, capsys):
     assert "labels are filled in there already" in capsys.readouterr().err
     assert label_next.main([str(tmp_path), "--csv", str(tmp_path / "x.csv")]) == 2
     assert "not the folder of a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.csv", "a.png,cat\n", "no table of label-next"),
+        ("x.csv", "Path,Label\na.png,cat\n", "no table of label-next"),
+        ("x.csv", "path;label;guess;probability;score\na.png;cat;cat;1;0\n", "no table of label-next"),
+        ("x.csv", "path,label,guess,probability,score\na.png,cat,cat,1,0\n", "filled in there already"),
+        ("x.csv", "path,label,guess,probability,score\na.png;cat;cat;1;0\n", "filled in there already"),
+        ("x.csv", "", "no table of label-next"),
+        ("x-pictures.png", "mine", "x-pictures.png: is there already"),
+        ("x.csv/", "", "no table of label-next"),
+    ],
+)
+def test_what_somebody_wrote_is_not_overwritten(finished, tmp_path, capsys, name, content, words):
+    from sesemi import label_next
+
+    if name.endswith("/"):
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text(content)
+    assert label_next.main([str(finished), "--csv", str(tmp_path / "x.csv"), "--gpu", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    if not name.endswith("/"):
+        assert (tmp_path / name).read_text() == content
 
 
 def test_label_next_on_a_set_whose_labels_are_all_known(tmp_path, capsys):
@@ -251,6 +282,81 @@ def test_extra_images_that_do_not_fit_are_read_while_training(digits, tmp_path, 
         patch.setattr(assembly, "_reading", lambda c: datasets.Reading(side=original(c).side, limit=180_000))
         _, streamed = run(tmp_path, "streamed", **given)
     assert (whole / "log.csv").read_text() == (streamed / "log.csv").read_text()
+
+
+def test_extra_images_that_are_in_the_test_are_found_although_it_is_enlarged(tmp_path):
+    from sesemi import assembly
+
+    test = datasets.load("digits").test_images
+    np.save(tmp_path / "x.npy", np.concatenate([test[:40], 255 - test[40:50]]))
+    given = {"dataset": "digits", "network": "convnet", "extra_source": f"npy:{tmp_path / 'x.npy'}"}
+    config_, _ = config.resolve(given)
+    data = assembly.load(config_).data
+    assert data.extra == 10
+    assert data.train_images.shape[1] > 8
+    assert "10 extra images; 40 more were in the test and are left out" in data.notes
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"extra_source": "foo"}, "there is no such source"),
+        ({"extra_source": "npy:none.npy"}, "there is no file none.npy"),
+        ({"extra_source": "folder:none"}, "there is no folder none"),
+        ({"extra_source": "imagenet32:none"}, "there is no folder none"),
+        ({"extra_source": "tiny-images:none", "extra": 5}, "there is no file none/tiny_images.bin"),
+        ({"extra_source": "npy:x.npy", "extra": 31}, "--extra 31 are more than the 30 images"),
+        ({"labels_from": "none.txt"}, "--labels-from none.txt: cannot be read"),
+    ],
+)
+def test_what_is_missing_is_said_before_pictures_are_looked_at(digits, tmp_path, monkeypatch, given, words):
+    from sesemi import assembly
+
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.zeros((30, 16, 16, 3), np.uint8))
+    monkeypatch.setattr(datasets.image_files, "decode", None)
+    config_, _ = config.resolve({"dataset": "folder", "data_dir": str(digits), **SHORT, **given})
+    with pytest.raises(config.InputError, match=words):
+        assembly.load(config_)
+
+
+def test_a_run_with_a_table_is_evaluated_on_what_it_set_aside(digits, tmp_path, capsys):
+    from sesemi import assess
+
+    root = tmp_path / "root"
+    for part in ("labeled", "unlabeled"):
+        shutil.copytree(digits / part, root / part)
+    content = load_digits().target
+    with open(tmp_path / "more.csv", "w", newline="") as file:
+        rows = [
+            (f"unlabeled/{path.name}", f"digit {content[int(path.stem)]}") for path in (root / "unlabeled").iterdir()
+        ]
+        csv.writer(file).writerows(rows[:60])
+    given = {"data_dir": str(root), "labels_file": str(tmp_path / "more.csv"), "method": "supervised"}
+    found, folder = run(tmp_path, "a", **given)
+    capsys.readouterr()
+    for flags in ([], ["--data-dir", str(root)], ["--data-dir", str(root), "--labels-file", given["labels_file"]]):
+        assert assess.main([str(folder), "folder", *flags, "--gpu", "cpu"]) == 0
+        assert "warning" not in capsys.readouterr().err
+        text = (folder / "evaluation-folder/evaluation.json").read_text()
+        assert json.loads(text)["confusion_matrix"] == found["confusion_matrix"]
+    (root / rows[100][0]).rename(root / "labeled/digit 1/new.png")
+    assert assess.main([str(folder), "folder", "--gpu", "cpu"]) == 0
+    assert "warning: pictures or labels have changed since the run" in capsys.readouterr().err
+
+
+def test_a_folder_whose_name_is_no_text(digits, tmp_path, monkeypatch, capsys):
+    place = os.fsdecode(bytes(tmp_path) + b"/caf\xe9")
+    shutil.copytree(digits, place)
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in SHORT.items()]
+    where = ["--dataset", "folder", "--data-dir", place, "--output", str(tmp_path / "runs"), "--name", "a"]
+    # As most terminals are.
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict"))
+    assert cli.main([*where, *flags, "--method", "supervised"]) == 0
+    sys.stdout.flush()
+    assert "caf\\udce9, 40 labeled" in sys.stdout.buffer.getvalue().decode()
+    assert "caf\\udce9" in (tmp_path / "runs/a/report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "runs/a/results.json").exists()
 
 
 @pytest.fixture(scope="module")

@@ -203,6 +203,8 @@ def test_without_a_sidecar_classes_are_numbered(tmp_path, pictures, capsys):
     ("change", "words"),
     [
         (["absent.png"], "absent.png: there is no such file"),
+        (["a" * 300], "cannot be read (File name too long)"),
+        (["one.npy", "five.npy", "--csv", "./five.npy"], "--csv five.npy: would overwrite five.npy"),
         (["empty"], "empty: no picture in it"),
         (["float.npy"], "float.npy: uint8"),
         (["objects.npy"], "objects.npy: not an array of images"),
@@ -235,6 +237,23 @@ def test_what_cannot_be_done_is_refused_in_one_line(colors, pictures, tmp_path, 
     out, err = capsys.readouterr()
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert words in err
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"shift": "2"}, {"shift": True}, {"flip": 1}, {"noise": float("nan")}, {"noise": -1}, {"resize": "stretch"}],
+)
+def test_a_sidecar_with_odd_values_is_refused(tmp_path, pictures, capsys, facts):
+    assert predict.main([str(colors_to(tmp_path / "run", **facts)), str(pictures)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"model.json: damaged (ValueError(\"'{next(iter(facts))}' cannot be" in line
+
+
+def test_a_sidecar_that_is_too_deep_is_refused(tmp_path, pictures, capsys):
+    run = colors_to(tmp_path / "run")
+    saved.sidecar_of(run / saved.MODEL).write_text("[" * 100_000)
+    assert predict.main([str(run), str(pictures)]) == 2
+    assert "model.json: damaged (RecursionError" in capsys.readouterr().err
 
 
 def test_a_model_that_is_none_is_refused(pictures, tmp_path, capsys):

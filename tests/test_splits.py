@@ -90,5 +90,8 @@ def test_images_without_labels_given_validation_and_extra_ones():
     chosen = (np.array([0, 1, 4]), np.array([], int))
     with pytest.raises(InputError, match="image 4 has no label"):
         splits.split(labels, "file", 0, chosen=chosen, **how)
-    split = splits.split(labels, "file", 0, chosen=(np.array([0, 1]), np.array([], int)), **how)
-    assert split.validation.tolist() == [6, 7]
+    for theirs in ([], [6, 7]):
+        split = splits.split(labels, "file", 0, chosen=(np.array([0, 1]), np.array(theirs, int)), **how)
+        assert split.validation.tolist() == [6, 7]
+    with pytest.raises(InputError, match="not those that the data have"):
+        splits.split(labels, "file", 0, chosen=(np.array([0, 1]), np.array([2])), **how)
