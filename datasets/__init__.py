@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets import folder, image_files
-from datasets.base import ImageData, Joined, Reading, compact, held_out, only
+from datasets.base import ImageData, Reading, held_out
+from datasets.lazy_images import Joined, compact, only
 
 LOADERS = {
     "digits": "datasets.digits",

@@ -81,74 +81,11 @@ def one_line(what: object) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]} ..."
 
 
-def only(images, index: slice | np.ndarray):
-    """Some images of an array, or of what is read when asked, which are still not read then."""
-    return images[index] if isinstance(images, np.ndarray) else images.only(index)
-
-
-def compact(images, kept: np.ndarray):
-    """`only`; of an array, moved to its front in place: a second copy might not fit.
-
-    Args:
-        images: ``[N, ...]``; the rows of an array behind the kept ones are lost.
-        kept: ``[K]`` indices, ascending.
-
-    Returns:
-        The K images.
-    """
-    if not isinstance(images, np.ndarray):
-        return images.only(kept)
-    if len(kept) < len(images):
-        for start in range(0, len(kept), _CHUNK):
-            chosen = kept[start : start + _CHUNK]
-            images[start : start + len(chosen)] = images[chosen]
-    return images[: len(kept)]
-
-
-class Joined:
-    """Images one after the other, in an array or read when asked; indexed like an array.
-
-    Args:
-        parts: each ``[N, H, W, C]`` uint8, or indexed like one.
-    """
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, *parts):
-        self.parts = parts
-        self._ends = np.cumsum([len(part) for part in parts])
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(N, H, W, C)`` of all together."""
-        return (len(self), *self.parts[0].shape[1:])
-
-    @property
-    def nbytes(self) -> int:
-        """Of all of them."""
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return int(self._ends[-1])
-
-    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        index = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
-        found = np.empty((len(index), *self.shape[1:]), np.uint8)
-        start = 0
-        for part, end in zip(self.parts, self._ends, strict=True):
-            mine = (index >= start) & (index < end)
-            if mine.any():
-                found[mine] = part[index[mine] - start]
-            start = end
-        return found
-
-
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """Training and test images of one data set.
 
-    Images are an array, or what is indexed like one and reads them when it is asked (`image_files.ImageFiles`,
-    `tfds_records.RecordImages`, `Joined`).
+    Images are an array, or what is indexed like one and reads them when it is asked (`datasets.lazy_images`).
 
     Args:
         train_images: ``[N, H, W, C]`` uint8.

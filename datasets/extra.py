@@ -4,19 +4,19 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from datasets import files, image_files, imagenet32, tiny_images
+from datasets import files, image_files, imagenet32, lazy_images, tiny_images
 from datasets.base import EXTRA_FORMS, one_line, some
 
 _FLAG = "--extra-source "
 
 
 @dataclass(frozen=True, eq=False)
-class Extra:
-    """Chosen images of a source, read when asked; indexed like an array ``[N, side, side, channels]`` of uint8.
+class Extra(lazy_images.LazyImages):
+    """Chosen images of a source: ``[N, side, side, channels]``.
 
     Args:
         images: the source, indexed by an int array like uint8 ``[M, H, W]`` or ``[M, H, W, C]``.
@@ -34,17 +34,10 @@ class Extra:
     resize: str
     notes: tuple[str, ...]
 
-    dtype: ClassVar = np.dtype(np.uint8)
-
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(N, side, side, channels)``."""
-        return (len(self.positions), self.side, self.side, self.channels)
-
-    @property
-    def nbytes(self) -> int:
-        """Of all of them."""
-        return int(np.prod(self.shape))
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(side, side, channels)``."""
+        return (self.side, self.side, self.channels)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -205,7 +198,7 @@ def _folder(place: Path, flag: str, side: int, resize: str):
         )
     named = [f"{paths[number]} ({why})" for number, why in broken.items()]
     notes = (f"{len(named)} broken extra images are left out: {some(named)}",) if named else ()
-    return image_files.ImageFiles(whole, side, resize), notes
+    return lazy_images.ImageFiles(whole, side, resize), notes
 
 
 def _npy(path: Path, flag: str, *_):
@@ -213,7 +206,7 @@ def _npy(path: Path, flag: str, *_):
     if not path.is_file():
         raise FileNotFoundError(f"{flag}: there is no file {path}; give one of {need}, as numpy.save makes it")
     try:
-        images = image_files.NumpyFile(path)
+        images = lazy_images.NumpyFile(path)
     # What a damaged file makes of numpy is any error at all.
     except Exception as error:
         raise ValueError(f"{flag}: not a file of numpy.save ({one_line(error)}); {need} is needed") from error

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets import image_files
-from datasets.base import ImageData, Reading, compact, held_out, only, printable, some
+from datasets.base import ImageData, Reading, held_out, printable, some
+from datasets.lazy_images import ImageFiles, compact, only
 
 # In this order they are read and held: training images are in front of the test.
 PARTS = ("labeled", "unlabeled", "validation", "test")
@@ -231,7 +232,7 @@ def _without(dropped: np.ndarray, pixels, digests: np.ndarray, found: list[_File
     kept = np.flatnonzero(~dropped)
     found = [found[i] for i in kept]
     if pixels is None:
-        return image_files.ImageFiles([file.path for file in found], how.side, how.resize), digests[kept], found
+        return ImageFiles([file.path for file in found], how.side, how.resize), digests[kept], found
     return compact(pixels, kept), digests[kept], found
 
 

@@ -4,7 +4,7 @@ import socket
 import urllib.request
 from pathlib import Path
 
-from datasets import tfds_records, tfds_sets
+from datasets import tfds_builder, tfds_records
 from datasets.base import EXTRA_FORMS, one_line
 
 _NAME = "imagenet_resized/32x32"
@@ -29,8 +29,8 @@ def open_or_download(place: Path | None, flag: str) -> tuple[tfds_records.Record
     import tensorflow_datasets as tfds
 
     try:
-        with tfds_sets.quiet(tfds):
-            builder = tfds_sets.builder(tfds, _NAME, place)
+        with tfds_builder.quiet(tfds):
+            builder = tfds_builder.builder(tfds, _NAME, place)
             if not builder.is_prepared():
                 # Offline, TFDS tries again for minutes; a proxy knows names that we do not.
                 if not urllib.request.getproxies():

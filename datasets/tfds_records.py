@@ -1,18 +1,20 @@
 """Pictures in the files of a prepared set of TensorFlow Datasets, read one by one by their place there."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from datasets import image_files
+from datasets.lazy_images import Pictures
 
 # TFRecord: the length in 8 bytes and its checksum in 4, the data, the checksum of these in 4.
 _LENGTH, _HEADER, _FOOTER = 8, 12, 4
 
 
-class RecordImages:
-    """Pictures that are decoded when they are asked for; indexed like an array ``[N, side, side, 3]`` of uint8.
+class RecordImages(Pictures):
+    """Pictures in TFRecord files.
 
     Args:
         files: TFRecord files of ``tf.train.Example``.
@@ -25,47 +27,28 @@ class RecordImages:
         OSError: a file cannot be read.
     """
 
-    dtype = np.dtype(np.uint8)
+    advice = "; prepare the set again"
 
     def __init__(self, files: Sequence[str | Path], feature: str, side: int, resize: str = "crop"):
-        self._files, self._feature, self.side, self.resize = list(map(str, files)), feature, side, resize
+        super().__init__(side, resize)
+        self._files, self._feature = list(map(str, files)), feature
         places = [_places(path) for path in self._files]
         # Of each picture: file, first byte, bytes.
         self._places = np.concatenate([np.insert(rows, 0, number, axis=1) for number, rows in enumerate(places)])
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(N, side, side, 3)``."""
-        return (len(self._places), self.side, self.side, 3)
-
-    @property
-    def nbytes(self) -> int:
-        """Of all of them, decoded."""
-        return int(np.prod(self.shape))
 
     def __len__(self) -> int:
         return len(self._places)
 
     def only(self, index: slice | np.ndarray) -> "RecordImages":
         """Some of them, still not decoded."""
-        found = RecordImages.__new__(RecordImages)
-        found.__dict__ |= self.__dict__ | {"_places": self._places[index]}
+        found = copy.copy(self)
+        found._places = self._places[index]
         return found
 
-    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        """Decode some.
-
-        Raises:
-            BrokenImageError: one cannot be decoded (any more); with its file and place.
-        """
+    def encoded(self, index):
+        """Their places, and their bytes."""
         chosen = self._places[index]
-        found = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        decoded = image_files.decode_all(list(map(self._bytes, chosen)), self.side, self.resize)
-        for place, row, (_, image) in zip(found, chosen, decoded, strict=True):
-            if isinstance(image, image_files.BrokenImageError):
-                raise image_files.BrokenImageError(f"{self._name(row)}: {image}; prepare the set again")
-            place[:] = image
-        return found
+        return [self._name(row) for row in chosen], [self._bytes(row) for row in chosen]
 
     def _name(self, row: np.ndarray) -> str:
         return f"{self._files[row[0]]}, byte {row[1]}"
@@ -80,9 +63,8 @@ class RecordImages:
         try:
             (found,) = tf_example_pb2.Example.FromString(data).features.feature[self._feature].bytes_list.value
         except (DecodeError, ValueError) as error:
-            raise image_files.BrokenImageError(
-                f"{self._name(row)}: no example with one {self._feature!r}; prepare the set again"
-            ) from error
+            reason = f"no example with one {self._feature!r}"
+            raise image_files.BrokenImageError(f"{self._name(row)}: {reason}{self.advice}") from error
         return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import datasets
-from datasets import image_files
+from datasets import image_files, lazy_images
 from datasets.base import ImageData, Reading
 from sesemi.errors import InputError
 
@@ -38,7 +38,7 @@ class Source:
 
     path: Path
     count: int
-    images: np.ndarray | image_files.NumpyFile | None = None
+    images: np.ndarray | lazy_images.NumpyFile | None = None
 
     def items(self) -> Iterator[Item]:
         """All of them, in order."""
@@ -92,10 +92,10 @@ def _source(path: Path) -> Source:
     return Source(path, len(images), images)
 
 
-def _array(path: Path) -> image_files.NumpyFile:
+def _array(path: Path) -> lazy_images.NumpyFile:
     needed = "uint8 [N, H, W] or [N, H, W, C] is needed"
     try:
-        images = image_files.NumpyFile(path)
+        images = lazy_images.NumpyFile(path)
     # A damaged header makes numpy's reader fail in many ways.
     except Exception as error:
         raise InputError(f"{path}: not an array of images; {needed} ({' '.join(str(error).split())[:200]})") from error

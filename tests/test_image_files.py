@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import image_files
+from datasets import image_files, lazy_images
 
 SIDE = 12
 
@@ -131,7 +131,7 @@ def test_a_broken_file_is_named(picture, tmp_path, cut):
         image_files.decode(path, SIDE)
     assert "\n" not in str(error.value)
     with pytest.raises(image_files.BrokenImageError, match=r"x\.png"):
-        image_files.ImageFiles([path], SIDE)[:1]
+        lazy_images.ImageFiles([path], SIDE)[:1]
 
 
 def test_a_text_and_a_missing_file(tmp_path):
@@ -169,6 +169,6 @@ def test_reading_all_gives_whole_pictures_marks_and_faults(picture, tmp_path, rn
     nothing, again, _ = image_files.read_all(paths, SIDE, keep=False)
     assert nothing is None
     np.testing.assert_array_equal(again, marks)
-    lazily = image_files.ImageFiles(paths, SIDE).only(np.array([3, 0]))
+    lazily = lazy_images.ImageFiles(paths, SIDE).only(np.array([3, 0]))
     np.testing.assert_array_equal(lazily[:], images[[3, 0]])
     np.testing.assert_array_equal(image_files.all_digests(lazily), marks[[2, 0]])

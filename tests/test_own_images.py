@@ -230,7 +230,7 @@ def test_a_picture_that_breaks_while_training_is_named(digits, tmp_path, monkeyp
     def fails_once(self, index):
         reads.append(index)
         if len(reads) == 9:
-            self._source = datasets.image_files.ImageFiles([tmp_path / "gone.png"] * 500, 16)
+            self._source = datasets.lazy_images.ImageFiles([tmp_path / "gone.png"] * 500, 16)
         return read(self, index)
 
     monkeypatch.setattr(pipeline.StreamedPixels, "_read_now", fails_once)
