@@ -30,7 +30,7 @@ FLOORS = [
     {"sesemi.network"},
     {"sesemi.methods.base", "sesemi.classifier", "sesemi.evaluate", "sesemi.checkpoint", "sesemi.splits"},
     {"sesemi.augment", "sesemi.teacher"},
-    {"sesemi.randaugment", "sesemi.training_layers", "sesemi.report", "sesemi.label_files"},
+    {"sesemi.randaugment", "sesemi.training_layers", "sesemi.report", "sesemi.label_files", "sesemi.calibration"},
     {"sesemi.pipeline"},
     {
         "sesemi.rng",
