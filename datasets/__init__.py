@@ -67,6 +67,11 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
         again = np.array([mark.tobytes() in known for mark in digests]) & ~aside
         notes += [f"{again.sum()} training images that are in the test too, left out"] * bool(again.any())
         taken, left = np.flatnonzero(aside), np.flatnonzero(~aside & ~again)
+        for label in np.setdiff1d(parts.labels, labels[left]):
+            raise ValueError(
+                f"{TFDS}{name}: class {parts.class_names[label]} has no image left to train on: "
+                "all that it has are in the test, which was set aside"
+            )
         test, test_labels = only(pool, taken), labels[taken]
         pool, labels, labeled = compact(pool, left), labels[left], int((left < labeled).sum())
         digests = digests[left]

@@ -33,8 +33,8 @@ def load(root: Path | None, how: Reading) -> ImageData:
     """Read a folder of pictures.
 
     Without ``test/``, a fifth of the labeled pictures of each class is the test (`held_out`), always the same ones.
-    Left out, and said (with ``how.strict`` an error): broken files, every copy of a picture that lies in two classes,
-    and a training picture that is in the test or the validation too.
+    Left out, and said (with ``how.strict`` an error): broken files, every labeled copy of a picture that lies in two
+    classes, and a training picture that is in the test or the validation too.
 
     Args:
         root: holds ``labeled/CLASS/**``, ``unlabeled/**``, and perhaps ``test/CLASS/**`` and

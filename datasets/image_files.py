@@ -85,10 +85,11 @@ def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndar
         raise BrokenImageError(f"neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}") from error
     except OSError as error:
         if error.errno in _NOT_ITS_FAULT:
-            raise
+            raise OSError(error.errno, error.strerror, None if isinstance(file, bytes) else str(file)) from error
         raise BrokenImageError(error.strerror or str(error)) from error
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        where = "a picture" if isinstance(file, bytes) else str(file)
+        raise MemoryError(f"{where}: not enough memory to decode it") from error
     # What a damaged file makes of a decoder is any error at all.
     except Exception as error:
         raise BrokenImageError(" ".join(str(error).split()) or type(error).__name__) from error

@@ -160,6 +160,9 @@ def run(program: str, work: Callable[[], None]) -> int:
         # Who read the lines has seen enough; Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except (OSError, MemoryError) as error:
+        print(f"{program}: {' '.join(str(error).split()) or 'not enough memory'}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

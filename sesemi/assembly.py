@@ -177,8 +177,8 @@ def load(config: RunConfig) -> Materials:
             data = datasets.with_extra(
                 data, config.extra_source, config.extra, config.seed, how, test=plain.test_images
             )
-    except (ValueError, OSError) as error:
-        raise InputError(str(error)) from error
+    except (ValueError, OSError, MemoryError) as error:
+        raise InputError(str(error) or "not enough memory") from error
     chosen = None
     if config.labels_from is not None:
         chosen = label_files.read(config.labels_from, data.train_labels, data.class_names)

@@ -166,22 +166,21 @@ def _of_run(folder: Path, args) -> dict[str, str | None]:
         raise InputError(f"--labels-file {args.labels_file}: of use only with folder; leave it out")
     given = {"data_dir": args.data_dir, "labels_file": args.labels_file, "trained_on": None}
     settings, results = folder / "config.json", folder / "results.json"
-    if args.dataset != "folder" or not (settings.is_file() and results.is_file()):
+    if args.dataset != "folder" or not settings.is_file():
         return given
     try:
         config, _ = config_module.from_json(settings.read_text(encoding="utf-8"))
-        trained_on = json.loads(results.read_text(encoding="utf-8"))["data_sha256"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: its config.json or results.json is damaged ({error}); restore it") from error
-    if config.dataset != "folder" or os.path.realpath(args.data_dir or config.data_dir) != os.path.realpath(
-        config.data_dir
-    ):
+        trained_on = json.loads(results.read_text(encoding="utf-8"))["data_sha256"] if results.is_file() else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        print(f"{folder}: its config.json or results.json cannot be used ({error})", file=sys.stderr)
         return given
-    return {
-        "data_dir": args.data_dir or config.data_dir,
-        "labels_file": args.labels_file or config.labels_file,
-        "trained_on": None if checks.wants_extra(vars(config)) else trained_on,
-    }
+    if config.dataset == "folder":
+        if not checks.wants_extra(vars(config)):
+            given["trained_on"] = trained_on
+        given["data_dir"] = args.data_dir or config.data_dir
+        if os.path.realpath(given["data_dir"]) == os.path.realpath(config.data_dir):
+            given["labels_file"] = args.labels_file or config.labels_file
+    return given
 
 
 def _assess(args) -> None:

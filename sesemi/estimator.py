@@ -192,9 +192,11 @@ def _labels(labels) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("labels hold None or NaN; the label of an unlabeled image is -1")
     if len({isinstance(value, str) for value in known}) > 1:
         raise ValueError("labels are text and numbers; make them all one, but -1 where there is none")
+    found = np.array(known)
+    if found.ndim != 1 or found.dtype.kind not in "biufU":
+        raise ValueError(f"labels are numbers or text, got {type(known[0]).__name__}")
     if str(UNLABELED) in known:
         raise ValueError("labels hold the text '-1'; give -1 as a number, in a list or an array of objects")
-    found = np.array(known)
     if len(found):
         check_classification_targets(found)
     return hidden, found

@@ -236,8 +236,8 @@ def test_set(
         data_dir: where a named data set lies; None: see `datasets.load`.
         saved: the model, `sesemi.saved.Saved`.
         labels_file: a table of labels, for ``folder``.
-        trained_on: `ImageData.sha256` of what the model was trained on, if it is the same place: where test images are
-            set aside and it has changed since, a line says so.
+        trained_on: `ImageData.sha256` of what the model was trained on, if it is known: where test images are set aside
+            and the data are others, a line says so.
 
     Returns:
         The images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
@@ -273,7 +273,9 @@ def _of_registry(
     Reader(saved.image_shape, saved.resize).refuse(Source(Path(dataset), len(images), images))
     notes = list(data.notes)
     if data.test_held_out and trained_on not in (None, data.sha256()):
-        notes.append("warning: pictures or labels have changed since the run: it may have trained on some of this test")
+        notes.append(
+            "warning: these are not the pictures and labels of the run: it may have trained on some of this test"
+        )
     return rows("test image {}", images), data.test_labels.astype(np.int64), tuple(notes)
 
 

@@ -13,6 +13,8 @@ from sesemi.answers import Progress, add_model_flags, answers, load, printable, 
 from sesemi.cli import OneLineParser
 from sesemi.errors import InputError
 
+_COLUMNS = ("path", "class", "probability")
+
 
 def build_parser(program: str) -> OneLineParser:
     """The parser."""
@@ -52,6 +54,14 @@ def _probability(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r}: give a number from 0 to 1")
 
 
+def _refuse_to_overwrite(path: Path) -> None:
+    """Only a table of predictions gives way to another one."""
+    own = ",".join(_COLUMNS).encode()
+    with open(path, "rb") as file:
+        if file.read(len(own)) not in (own, b""):
+            raise InputError(f"--csv {path}: is there and no table of predictions; give another name")
+
+
 @contextlib.contextmanager
 def _to_csv(path: Path, top: int) -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
     """A table that appears by one rename, once all of it is on the disk; paths keep their bytes."""
@@ -63,7 +73,7 @@ def _to_csv(path: Path, top: int) -> Iterator[Callable[[str, str, Sequence[tuple
             # The writer leaves a lone carriage return as it is, and readers take it for the end of the line.
             quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
             more = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "probability")]
-            table.writerow(["path", "class", "probability", *more])
+            table.writerow([*_COLUMNS, *more])
 
             def write(name, best, pairs):
                 row = [name]
@@ -110,9 +120,8 @@ def _predict(args) -> None:
         refuse_unwritable("--csv", args.csv.parent)
         if args.csv.exists() and not args.csv.is_file():
             raise InputError(f"--csv {args.csv}: not a file; give another name")
-        for place in (args.model, *args.paths):
-            if args.csv.exists() and os.path.exists(place) and args.csv.samefile(place):
-                raise InputError(f"--csv {args.csv}: would overwrite {place}; give another name")
+        if args.csv.exists():
+            _refuse_to_overwrite(args.csv)
     sources = inputs.gather(args.paths)
     saved = load(args.model, args.gpu)
     if args.top > len(saved.class_names):

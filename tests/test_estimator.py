@@ -106,6 +106,27 @@ def test_numbers_in_an_array_of_objects_are_scored(fitted, images):
     assert fitted.score(pixels, labels.astype(object)) == fitted.score(pixels, labels)
 
 
+def test_images_without_a_label_have_no_weight(fitted, images):
+    pixels, labels, _ = images
+    hidden, weight = labels.copy(), np.arange(1.0, 91.0)
+    hidden[::2] = -1
+    right = fitted.predict(pixels[1::2]) == labels[1::2]
+    expected = np.average(right, weights=weight[1::2])
+    assert fitted.score(pixels, hidden, sample_weight=weight) == pytest.approx(expected)
+    assert expected != pytest.approx(right.mean())
+
+
+def test_fitted_to_something_else_it_answers_that(images):
+    pixels, _, seen = images
+    how = {"method": "supervised", **SHORT}
+    classifier = SemiSupervisedClassifier(**how).fit(pixels, seen)
+    classifier.predict(pixels)
+    other = np.where(seen < 0, -1, 2 - seen)
+    classifier.fit(pixels, other)
+    alone = SemiSupervisedClassifier(**how).fit(pixels, other)
+    np.testing.assert_array_equal(classifier.predict_proba(pixels), alone.predict_proba(pixels))
+
+
 def test_a_fit_that_fails_leaves_what_was_fitted(images):
     pixels, _, seen = images
     how = {"method": "supervised", **SHORT, "epochs": 1}
@@ -184,6 +205,8 @@ LABELS = np.array([0, 1, 0, -1])
         (IMAGES, ["a", 1, "b", -1], "text and numbers"),
         (IMAGES, np.array([0.5, 1.0, 0.5, -1]), "continuous"),
         (IMAGES, LABELS[:, None], "an array of shape"),
+        (IMAGES, [b"a", b"b", b"a", -1], "numbers or text, got bytes"),
+        (IMAGES, np.array(["2026-01-01"] * 4, "datetime64[D]"), "numbers or text, got date"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -122,6 +122,13 @@ def test_237203_means_the_keywords_of_cifar100(tmp_path, payload):
         assert "baby, bear, beaver and 94 more" in notes
 
 
+def test_237203_is_not_refused_for_a_smaller_copy(tmp_path):
+    write_tiny(tmp_path)
+    extra.refuse(f"tiny-images:{tmp_path}", 237203)
+    with pytest.raises(ValueError, match="--extra 15 are more than the 14 images"):
+        extra.refuse(f"tiny-images:{tmp_path}", 15)
+
+
 def test_a_whole_index_has_nothing_odd_to_say(tmp_path, monkeypatch):
     names = [{"maple_tree": "maple", "aquarium_fish": "fish"}.get(name, name) for name in cifar100.CLASSES]
     index = {name: (2 * i, 2 * i + 1) for i, name in enumerate(reversed(names))} | {"other": (199, 200)}

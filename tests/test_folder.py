@@ -149,6 +149,14 @@ def test_training_pictures_that_are_in_the_validation(root):
     assert data.paths[data.validation[0]] == "validation/cat/0.png"
 
 
+def test_a_picture_of_the_validation_that_is_in_the_test_is_left_out(root):
+    (root / "test/cat/9.png").write_bytes((root / "validation/cat/0.png").read_bytes())
+    data = load(root)
+    assert any("1 training pictures that are in the test too" in note for note in data.notes)
+    assert len(data.validation) == 0
+    assert len(data.test_images) == 5
+
+
 def test_hidden_files_are_none(root):
     (root / "labeled/._0.png").write_bytes(b"")
     (root / "labeled/cat/._0.png").write_bytes(b"")

@@ -1,6 +1,7 @@
 """Somebody's own pictures, from the folder to the next labels, and images from elsewhere, as a user would type it."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -340,9 +341,39 @@ def test_a_run_with_a_table_is_evaluated_on_what_it_set_aside(digits, tmp_path, 
         assert "warning" not in capsys.readouterr().err
         text = (folder / "evaluation-folder/evaluation.json").read_text()
         assert json.loads(text)["confusion_matrix"] == found["confusion_matrix"]
-    (root / rows[100][0]).rename(root / "labeled/digit 1/new.png")
+    # Elsewhere, without the table, other pictures are set aside; with it, the same.
+    moved = tmp_path / "moved"
+    shutil.copytree(root, moved)
+    for more, changed in (([], True), (["--labels-file", given["labels_file"]], False)):
+        assert assess.main([str(folder), "folder", "--data-dir", str(moved), *more, "--gpu", "cpu"]) == 0
+        assert ("warning: these are not the pictures and labels of the run" in capsys.readouterr().err) == changed
+    # One label more, and all pictures as they were.
+    with open(given["labels_file"], "a", newline="") as file:
+        csv.writer(file).writerow(rows[100])
     assert assess.main([str(folder), "folder", "--gpu", "cpu"]) == 0
-    assert "warning: pictures or labels have changed since the run" in capsys.readouterr().err
+    assert "warning: these are not" in capsys.readouterr().err
+    # A test of its own is nothing that was set aside.
+    shutil.copytree(digits / "test", moved / "test")
+    assert assess.main([str(folder), "folder", "--data-dir", str(moved), "--gpu", "cpu"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    # Settings of another version say nothing, and are said to.
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"memory_limit"', '"memory_bound"'))
+    assert assess.main([str(folder), "folder", "--data-dir", str(moved), "--gpu", "cpu"]) == 0
+    assert "config.json or results.json cannot be used" in capsys.readouterr().err
+
+
+def test_labels_and_extra_images_are_part_of_the_hash_of_the_data(digits, tmp_path, rng):
+    extra = rng.integers(0, 256, (30, 16, 16, 3)).astype(np.uint8)
+    np.save(tmp_path / "x.npy", extra)
+    how = datasets.Reading(side=16)
+    data = datasets.load("folder", digits, how)
+    more = datasets.with_extra(data, f"npy:{tmp_path / 'x.npy'}", None, 0, how)
+    np.testing.assert_array_equal(more.digests, datasets.image_files.digests(more.train_images))
+    labels = data.train_labels.copy()
+    labels[0] = 1 - labels[0]
+    others = [data, dataclasses.replace(data, train_labels=labels), more]
+    assert len({other.sha256() for other in others}) == 3
 
 
 def test_a_folder_whose_name_is_no_text(digits, tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sesemi import pipeline
 
@@ -132,6 +133,21 @@ def test_streamed_images_are_those_of_memory(small):
         for name in one:
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     np.testing.assert_array_equal(streamed.host_images()[3:5], small.images[3:5])
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), ValueError("shorter now"), KeyError()])
+def test_why_an_image_could_not_be_read_is_kept(small, error):
+    class Fails:
+        shape, dtype = small.images.shape, small.images.dtype
+
+        def __getitem__(self, index):
+            raise error
+
+    streamed = pipeline.StreamedPixels(Fails(), pipeline.visible_labels(small.labels, small.labeled))
+    how = {"labeled_batch_size": 6, "batch_size": 6, "seed": 1, "stop": 1, "fetch": streamed.fetch}
+    with pytest.raises(tf.errors.OpError):
+        next(iter(pipeline.index_batches(small.labeled, small.unlabeled, **how)))
+    assert streamed.failure == (str(error) or "KeyError")
 
 
 def test_an_aligned_array_is_not_copied_and_a_read_only_one_is(rng):

@@ -204,7 +204,10 @@ def test_without_a_sidecar_classes_are_numbered(tmp_path, pictures, capsys):
     [
         (["absent.png"], "absent.png: there is no such file"),
         (["a" * 300], "cannot be read (File name too long)"),
-        (["one.npy", "five.npy", "--csv", "./five.npy"], "--csv five.npy: would overwrite five.npy"),
+        (["one.npy", "--csv", "./five.npy"], "--csv five.npy: is there and no table of predictions"),
+        (["pictures", "--csv", "pictures/b.png"], "--csv pictures/b.png: is there and no table of predictions"),
+        (["pictures", "--csv", "run/model.keras"], "--csv run/model.keras: is there and no table"),
+        (["pictures", "--csv", "a" * 300], "File name too long"),
         (["empty"], "empty: no picture in it"),
         (["float.npy"], "float.npy: uint8"),
         (["objects.npy"], "objects.npy: not an array of images"),
@@ -223,6 +226,8 @@ def test_without_a_sidecar_classes_are_numbered(tmp_path, pictures, capsys):
 def test_what_cannot_be_done_is_refused_in_one_line(colors, pictures, tmp_path, monkeypatch, capsys, change, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/model.keras").write_text("a model")
     np.save("float.npy", np.zeros((2, 8, 8, 3)))
     np.save("objects.npy", np.array([{}], object))
     np.save("one.npy", np.zeros((8, 8, 3), np.uint8))
@@ -241,7 +246,15 @@ def test_what_cannot_be_done_is_refused_in_one_line(colors, pictures, tmp_path, 
 
 @pytest.mark.parametrize(
     "facts",
-    [{"shift": "2"}, {"shift": True}, {"flip": 1}, {"noise": float("nan")}, {"noise": -1}, {"resize": "stretch"}],
+    [
+        {"shift": "2"},
+        {"shift": True},
+        {"flip": 1},
+        {"noise": float("nan")},
+        {"noise": float("inf")},
+        {"noise": -1},
+        {"resize": "stretch"},
+    ],
 )
 def test_a_sidecar_with_odd_values_is_refused(tmp_path, pictures, capsys, facts):
     assert predict.main([str(colors_to(tmp_path / "run", **facts)), str(pictures)]) == 2
@@ -254,6 +267,24 @@ def test_a_sidecar_that_is_too_deep_is_refused(tmp_path, pictures, capsys):
     saved.sidecar_of(run / saved.MODEL).write_text("[" * 100_000)
     assert predict.main([str(run), str(pictures)]) == 2
     assert "model.json: damaged (RecursionError" in capsys.readouterr().err
+
+
+def test_a_table_of_predictions_gives_way_to_the_next(colors, pictures, tmp_path):
+    for top in ("2", "1"):
+        assert predict.main([colors, str(pictures), "--csv", str(tmp_path / "t.csv"), "--top", top]) == 0
+    assert list(rows_of(tmp_path / "t.csv")[0]) == ["path", "class", "probability"]
+
+
+def test_a_machine_that_fails_is_one_line(colors, pictures, monkeypatch, capsys):
+    for error in (OSError(5, "Input/output error"), MemoryError()):
+
+        def fails(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr(Image, "open", fails)
+        assert predict.main([colors, str(pictures)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "a/deep/z.png" in line
 
 
 def test_a_model_that_is_none_is_refused(pictures, tmp_path, capsys):
@@ -269,7 +300,7 @@ def test_where_nothing_can_be_decoded_there_is_no_table(colors, tmp_path, capsys
 
 
 def test_interrupted_leaves_no_table_and_the_one_before_whole(colors, pictures, tmp_path, monkeypatch, capsys):
-    (tmp_path / "t.csv").write_text("before")
+    (tmp_path / "t.csv").write_text("path,class,probability\nbefore,red,1\n")
     np.save(tmp_path / "x.npy", np.zeros((900, 8, 8, 3), np.uint8))
 
     def interrupted(images, number):
@@ -280,7 +311,7 @@ def test_interrupted_leaves_no_table_and_the_one_before_whole(colors, pictures, 
     monkeypatch.setattr(answers, "classifier", lambda *args: (interrupted, 200))
     assert predict.main([colors, str(tmp_path / "x.npy"), "--csv", str(tmp_path / "t.csv")]) == 130
     assert capsys.readouterr().err.splitlines() == ["interrupted"]
-    assert (tmp_path / "t.csv").read_text() == "before"
+    assert (tmp_path / "t.csv").read_text() == "path,class,probability\nbefore,red,1\n"
     assert not list(tmp_path.glob(".partial*"))
 
 

@@ -402,6 +402,22 @@ def test_without_a_test_some_are_held_out_and_labels_stay_with_their_images(tmp_
     assert not true
 
 
+def test_what_is_alike_is_not_both_trained_on_and_tested(tmp_path):
+    rows = examples(30)
+    for i in range(0, 30, 2):
+        rows[i + 1] = {**rows[i], "label": rows[i]["label"]}
+    prepare(tmp_path, "made", {"train": rows})
+    data = datasets.load("tfds:made", tmp_path, datasets.Reading(side=8))
+    seen, kept = ({image.tobytes() for image in images} for images in (data.test_images, data.train_images))
+    assert not seen & kept
+    (note,) = (note for note in data.notes if "that are in the test too, left out" in note)
+    assert int(note.split()[0]) == 30 - len(data.train_images) - len(data.test_images) > 0
+    np.testing.assert_array_equal(data.digests, image_files.digests(data.train_images))
+    prepare(tmp_path, "alike", {"train": [*examples(9), {"image": pixels(99), "label": 0}][:3] * 2})
+    with pytest.raises(ValueError, match="tfds:alike: class cat has no image left to train on"):
+        datasets.load("tfds:alike", tmp_path, datasets.Reading(side=8))
+
+
 def test_a_run_on_a_prepared_set_that_fits_or_does_not(tmp_path, monkeypatch):
     from test_own_images import identical
     from test_runs import run_here
