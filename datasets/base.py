@@ -99,6 +99,7 @@ class ImageData:
         paths: of the file of each training image that has one, from the folder of the data; None: they have none.
         digests: ``[N, B]`` uint8, a fingerprint of each training image, if its loader has made them.
         test_held_out: whether the test images were taken from the labeled ones, for want of others.
+        left_out: path of each picture that was left out, and why.
 
     Raises:
         ValueError: shapes, dtypes or labels do not fit together.
@@ -115,6 +116,7 @@ class ImageData:
     paths: Sequence[str] | None = None
     digests: np.ndarray | None = None
     test_held_out: bool = False
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):
         for part in ("train", "test"):
@@ -140,6 +142,15 @@ class ImageData:
             found.update(np.ascontiguousarray(images[start : start + _CHUNK]))
         found.update(self.train_labels.tobytes())
         return found.hexdigest()
+
+    def labels_sha256(self) -> str:
+        """Of the labels of the training images, but of those from elsewhere: what an index means."""
+        return hashlib.sha256(self.own_labels.astype(np.int32).tobytes()).hexdigest()
+
+    @property
+    def own_labels(self) -> np.ndarray:
+        """Of the training images, but of those from elsewhere."""
+        return self.train_labels[: len(self.train_labels) - self.extra]
 
     def with_test_held_out(self) -> ImageData:
         """The same, with a note that the test images were labeled ones."""

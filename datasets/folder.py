@@ -1,6 +1,8 @@
 """Somebody's own pictures: a folder of class folders, or any folder with a table of labels."""
 
+import codecs
 import csv
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -16,8 +18,9 @@ from datasets.lazy_images import ImageFiles, compact, only
 # In this order they are read and held: training images are in front of the test.
 PARTS = ("labeled", "unlabeled", "validation", "test")
 TREE = "labeled/CLASS/*, unlabeled/* and, if you have them, test/CLASS/* and validation/CLASS/*"
-UNLABELED = ("", "-1")
-_SHOWN = 3
+# The last is what pandas makes of -1 in a column with gaps.
+UNLABELED = ("", "-1", "-1.0")
+_SHOWN, _LISTED = 3, 20
 
 
 @dataclass
@@ -62,10 +65,13 @@ def load(root: Path | None, how: Reading) -> ImageData:
     pixels, digests, broken = image_files.read_all(
         [file.path for file in found], how.side, how.resize, keep=keep, progress=progress
     )
-    faults = [_list("broken, left out", [f"{_short(found[i].path, root)} ({why})" for i, why in broken.items()])]
+    faults = {"broken": [(_short(found[i].path, root), why) for i, why in broken.items()]}
     found = [file for i, file in enumerate(found) if i not in broken]
-    dropped, lines = _duplicates(found, digests, root)
-    faults = [line for line in [*faults, *lines] if line]
+    dropped, more = _duplicates(found, digests, root)
+    left_out = {what: items for what, items in (faults | more).items() if items}
+    faults = [
+        f"{len(items)} {what}, left out: {some([_said(*item) for item in items])}" for what, items in left_out.items()
+    ]
     if how.strict and faults:
         raise ValueError(f"--strict: {root}: {'; '.join(faults)}; mend that, or leave --strict out")
     images, digests, found = _without(dropped, pixels, digests, found, how)
@@ -78,10 +84,11 @@ def load(root: Path | None, how: Reading) -> ImageData:
         only(images, slice(train, None)),
         labels[train:],
         tuple(names),
-        (f"data: {printable(str(root))}, {_counts(found)}", *_others(root), *faults),
+        (f"data: {printable(str(root))}, {_counts(found)}", _classes(found, names), *_others(root), *faults),
         validation=np.array([i for i, file in enumerate(found) if file.part == "validation"], np.int64),
         paths=tuple(_short(file.path, root) for file in found[:train]),
         digests=digests[:train],
+        left_out=tuple((path, f"{what}: {why}") for what, items in left_out.items() for path, why in items),
     )
     return data.with_test_held_out() if set_aside else data
 
@@ -92,6 +99,8 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
         there = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())[:_SHOWN]
         inside = f"; it has {', '.join(there)}" if there else ""
         raise ValueError(f"--data-dir {root}: no labeled/ in it{inside}; needed are {TREE}, or give --labels-file")
+    # Over any folder, what has no class is unlabeled, wherever it lies.
+    over_all = anything and not (root / "labeled").is_dir()
     found, classes = [], set()
     for part in PARTS:
         if part == "unlabeled" or not (root / part).is_dir():
@@ -102,11 +111,11 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
             if entry.is_dir():
                 classes |= {entry.name} if part == "labeled" else set()
                 found += [_File(str(path), part, entry.name) for path in image_files.find(Path(entry.path))]
-            elif Path(entry.name).suffix.lower() in image_files.EXTENSIONS:
+            elif Path(entry.name).suffix.lower() in image_files.EXTENSIONS and not over_all:
                 raise ValueError(
                     f"--data-dir {root}: {part}/{printable(entry.name)} lies in no class folder; put it into one"
                 )
-    rest = root if anything and not (root / "labeled").is_dir() else root / "unlabeled"
+    rest = root if over_all else root / "unlabeled"
     taken = {file.path for file in found}
     pictures = map(str, image_files.find(rest)) if rest.is_dir() else ()
     return found + [_File(path, "unlabeled", None) for path in pictures if path not in taken], classes
@@ -122,6 +131,9 @@ def read_table(path: Path) -> list[tuple[int, str, str]]:
         ValueError: it is no such table.
     """
     try:
+        with path.open("rb") as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise ValueError(f"--labels-file {path}: it is UTF-16; save it as UTF-8")
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = [row for row in csv.reader(file) if row]
     except OSError as error:
@@ -136,7 +148,8 @@ def read_table(path: Path) -> list[tuple[int, str, str]]:
         rows, first, columns = rows[1:], 2, (header.index("path"), header.index("label"))
     for number, row in enumerate(rows, first):
         if len(row) <= max(columns):
-            raise ValueError(f"--labels-file {path}: line {number} is not path,label: {','.join(row)[:60]!r}")
+            there = printable(",".join(row)[:60])
+            raise ValueError(f"--labels-file {path}: line {number} is not path,label with a comma between: {there}")
     return [(number, *(row[column].strip() for column in columns)) for number, row in enumerate(rows, first)]
 
 
@@ -146,11 +159,12 @@ def _apply_table(found: list[_File], root: Path, table: Path) -> None:
     places |= {os.path.abspath(file.path): file for file in found}
     for number, name, label in read_table(table):
         path = str(root / name)
-        file = places.get(os.path.abspath(path)) or places.get(os.path.realpath(path))
+        file = None if "\0" in path else places.get(os.path.abspath(path)) or places.get(os.path.realpath(path))
         where = f"--labels-file {table}: line {number}: "
         if file is None:
-            if not os.path.isfile(path):
-                raise FileNotFoundError(f"{where}there is no file {printable(path)}")
+            if "\0" in path or not os.path.isfile(path):
+                header = "; if the line is a header, it must be path,label" if number == 1 else ""
+                raise FileNotFoundError(f"{where}there is no file {printable(path)}{header}")
             file = places[os.path.abspath(path)] = _File(path, "unlabeled", None)
             found.append(file)
         if label in UNLABELED:
@@ -197,8 +211,8 @@ def _set_aside(found: list[_File], root: Path) -> bool:
     return True
 
 
-def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np.ndarray, list[str]]:
-    """Which pictures to leave out, and why."""
+def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np.ndarray, dict[str, list]]:
+    """Which pictures to leave out; and by what is wrong with them, their paths and more."""
     marks = [mark.tobytes() for mark in digests]
     classes: dict[bytes, set[str]] = {}
     for mark, file in zip(marks, found, strict=True):
@@ -214,18 +228,18 @@ def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np
         # Of the parts that come behind a file's own.
         behind = [part for part in again if PARTS.index(part) > PARTS.index(file.part) and mark in held_out[part]]
         if file.name is not None and len(classes[mark]) > 1:
-            clashing.append(f"{_short(file.path, root)} (one of {', '.join(sorted(classes[mark]))})")
+            clashing.append((_short(file.path, root), f"one of {', '.join(sorted(classes[mark]))}"))
         elif behind:
             other = held_out[behind[0]][mark]
-            again[behind[0]].append(f"{_short(file.path, root)} = {_short(other.path, root)}")
+            again[behind[0]].append((_short(file.path, root), f"as {_short(other.path, root)}"))
         else:
             continue
         dropped[i] = True
-    return dropped, [
-        _list("the same picture in several classes, left out", clashing),
-        _list("training pictures that are in the test too, left out", again["test"]),
-        _list("training pictures that are in the validation too, left out", again["validation"]),
-    ]
+    return dropped, {
+        "the same picture in several classes": clashing,
+        "training pictures that are in the test too": again["test"],
+        "training pictures that are in the validation too": again["validation"],
+    }
 
 
 def _without(dropped: np.ndarray, pixels, digests: np.ndarray, found: list[_File], how: Reading):
@@ -263,8 +277,33 @@ def _others(root: Path) -> list[str]:
     return [f"files of other kinds, not read: {shown}"] if kinds else []
 
 
-def _list(what: str, items: list[str]) -> str:
-    return f"{len(items)} {what}: {some(items)}" if items else ""
+def _said(path: str, why: str) -> str:
+    return f"{path} ({why})"
+
+
+def _classes(found: list[_File], names: Sequence[str]) -> str:
+    """A line that shows what came of a slip of the pen, too."""
+    labeled = Counter(file.name for file in found if file.part == "labeled")
+    if len(names) <= _LISTED:
+        text = ", ".join(f"{name} ({labeled[name]})" for name in names)
+    else:
+        text = f"{min(labeled.values())} to {max(labeled.values())} labeled pictures each"
+    alike = Counter(name.casefold() for name in names)
+    twice = [name for name in names if alike[name.casefold()] > 1]
+    return f"{len(names)} classes: {text}" + (f"; but for capitals the same: {', '.join(twice)}" if twice else "")
+
+
+def files_sha256(root: Path, labels_file: str | None) -> str | None:
+    """Of the paths and sizes of all pictures, and of the table of labels; None where they cannot be looked at."""
+    found = hashlib.sha256()
+    try:
+        for path in image_files.find(root):
+            found.update(os.fsencode(f"{_short(str(path), root)}\0{path.stat().st_size}\0"))
+        if labels_file is not None:
+            found.update(Path(labels_file).read_bytes())
+    except OSError:
+        return None
+    return found.hexdigest()
 
 
 def _short(path: str, root: Path) -> str:

@@ -9,6 +9,9 @@ if __name__ == "__main__":
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in COMMANDS:
         sys.exit(importlib.import_module(COMMANDS[name]).main(sys.argv[2:]))
+    if name and not name.startswith("-"):
+        print(f"python -m sesemi: {name!r}: no such command; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
     from sesemi.cli import main
 
     sys.exit(main(program="python -m sesemi"))

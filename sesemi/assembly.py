@@ -34,6 +34,7 @@ class Materials:
         data: the images.
         split: who is labeled.
         data_digest: SHA-256 of the training images and labels.
+        files_sha256: of the files that they came from, see `datasets.files_sha256`.
         pixels: the training images on the devices, with the labels that training may see; None before `place`.
     """
 
@@ -41,6 +42,7 @@ class Materials:
     data: datasets.ImageData
     split: splits.Split
     data_digest: str
+    files_sha256: str | None = None
     pixels: pipeline.DevicePixels | None = None
 
     @property
@@ -165,7 +167,9 @@ def load(config: RunConfig) -> Materials:
         raise InputError(
             f"--image-size {config.image_size}: --network {config.network} needs at least {smallest} pixels"
         )
-    how, extra = _reading(config), checks.wants_extra(vars(config))
+    if presets.kind(config.dataset) in presets.ANY_SIZE and config.zca:
+        _refuse_whitening(config.image_size, config.image_size, 3)
+    how, extra, files = _reading(config), checks.wants_extra(vars(config)), files_sha256(config)
     try:
         if extra:
             datasets.refuse_extra(config.extra_source, config.extra)
@@ -177,11 +181,20 @@ def load(config: RunConfig) -> Materials:
             data = datasets.with_extra(
                 data, config.extra_source, config.extra, config.seed, how, test=plain.test_images
             )
-    except (ValueError, OSError, MemoryError) as error:
+    except OSError as error:
+        where = f"{error.filename}: cannot be read ({error.strerror})" if error.filename and error.strerror else error
+        raise InputError(str(where)) from error
+    except (ValueError, MemoryError) as error:
         raise InputError(str(error) or "not enough memory") from error
     chosen = None
     if config.labels_from is not None:
-        chosen = label_files.read(config.labels_from, data.train_labels, data.class_names)
+        chosen = label_files.read(
+            config.labels_from,
+            data.own_labels,
+            data.class_names,
+            labels_sha256=data.labels_sha256(),
+            named=config.dataset != "folder",
+        )
         if config.validation and len(chosen[1]):
             raise InputError(f"--validation: {config.labels_from} has validation images already; leave it out")
     split = splits.split(
@@ -201,7 +214,12 @@ def load(config: RunConfig) -> Materials:
         # Whole executions: fewer than N steps are left out of each pass over the pool.
         own, whole = config.batch_size // (2 if data.extra else 1), config.steps_per_execution
         config = config.replace(steps_per_epoch=max(pool // own // whole, 1) * whole)
-    return Materials(config, data, split, data.sha256())
+    return Materials(config, data, split, data.sha256(), files)
+
+
+def files_sha256(config: RunConfig) -> str | None:
+    """`datasets.files_sha256` of the data of a run."""
+    return datasets.files_sha256(config.dataset, config.data_dir, config.labels_file)
 
 
 def _reading(config: RunConfig) -> datasets.Reading:
@@ -262,8 +280,8 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
     keras.config.set_dtype_policy(_POLICIES[config.precision])
     keras.utils.set_random_seed(config.seed)
     shape = data.train_images.shape[1:]
-    if config.zca and math.prod(shape) > _MOST_WHITENED:
-        raise InputError(f"--zca: images of {shape[0]} x {shape[1]} are too large to be whitened; give --no-zca")
+    if config.zca:
+        _refuse_whitening(*shape)
     with replicas.scope(tf.distribute.get_strategy()):
         layers = preprocess.build(shape, scale=config.gcn_scale, whiten=config.zca)
         if config.zca and fit_whitening:
@@ -300,6 +318,11 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
     with replicas.scale_scope():
         model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _refuse_whitening(*shape: int) -> None:
+    if math.prod(shape) > _MOST_WHITENED:
+        raise InputError(f"--zca: images of {shape[0]} x {shape[1]} are too large to be whitened; give --no-zca")
 
 
 def augmentation(config: RunConfig) -> Augmentation:

@@ -1,5 +1,6 @@
 """``python -m sesemi evaluate MODEL DATASET``: errors of a classifier, by class, and how far its confidence is true."""
 
+import itertools
 import json
 import os
 import sys
@@ -183,13 +184,34 @@ def _of_run(folder: Path, args) -> dict[str, str | None]:
     return given
 
 
+def _place_of(dataset: str) -> str:
+    from sesemi import inputs
+
+    return dataset if inputs.is_named(dataset) else os.path.realpath(dataset)
+
+
+def _free(folder: Path, dataset: str) -> Path:
+    """The folder, or with a number behind its name: the first that holds no evaluation on other data."""
+    for number in itertools.count(1):
+        found = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        try:
+            if json.loads((found / "evaluation.json").read_text(encoding="utf-8"))["dataset"] == dataset:
+                return found
+        except FileNotFoundError:
+            return found
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
 def _assess(args) -> None:
     from sesemi import inputs
 
     inputs.refuse_unknown_set(args.dataset, args.data_dir)
     place = Path(args.model)
     name = args.dataset if inputs.is_named(args.dataset) else Path(args.dataset).resolve().name
-    folder = args.output or (place if place.is_dir() else place.parent) / f"evaluation-{name.replace(':', '-')}"
+    folder = args.output or _free(
+        (place if place.is_dir() else place.parent) / f"evaluation-{name.replace(':', '-')}", _place_of(args.dataset)
+    )
     answers.refuse_unwritable("--output", folder)
     data = _of_run(place if place.is_dir() else place.parent, args)
     saved = answers.load(args.model, args.gpu)
@@ -209,7 +231,12 @@ def _assess(args) -> None:
         raise InputError(f"{args.dataset}: none of {len(labels)} pictures could be decoded")
     probs, whole = np.concatenate(parts), labels[np.concatenate(kept)]
     views = 1 if args.views == 1 else 8 if saved.augmentation.flip else 4
-    about = {"model": str(saved.path), "dataset": args.dataset, "views": views, "broken": len(labels) - len(whole)}
+    about = {
+        "model": str(saved.path),
+        "dataset": _place_of(args.dataset),
+        "views": views,
+        "broken": len(labels) - len(whole),
+    }
     found = about | assess(probs, whole, saved.class_names)
     write(folder, found, reliability(probs, whole))
     if found["broken"]:

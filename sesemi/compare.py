@@ -34,22 +34,42 @@ class Run:
         return self.results["split_sha256"]
 
 
+class UnfinishedError(InputError):
+    """A folder without a finished run."""
+
+
 def read(folder: Path) -> Run:
     """Read a run folder.
 
     Raises:
-        InputError: it holds no finished run.
+        UnfinishedError: it holds no finished run.
+        InputError: its files are damaged.
     """
     try:
         results = json.loads((folder / "results.json").read_text())
         config, _ = config_module.from_json((folder / "config.json").read_text())
         _ = results["split_sha256"], results["data_sha256"], float(results["test_error"]), int(results["steps"])
-    except FileNotFoundError as error:
-        raise InputError(f"{folder}: no finished run ({Path(error.filename).name} is missing)") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnfinishedError(f"{folder}: no finished run ({Path(error.filename).name} is missing)") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: its files cannot be read ({error})") from error
     settings = config.identity()
     return Run(folder, results, settings | settings.pop("arguments"))
+
+
+def _finished(folders: Sequence[Path]) -> list[Run]:
+    """The runs of these folders; names on stderr those that are not finished, if others are."""
+    runs, unfinished = [], []
+    for folder in folders:
+        try:
+            runs.append(read(folder))
+        except UnfinishedError as error:
+            unfinished.append(error)
+    for error in unfinished:
+        if not runs:
+            raise error
+        print(f"{error}; left out", file=sys.stderr)
+    return runs
 
 
 def group(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -168,7 +188,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m sesem
     parser.add_argument("--different-splits", action="store_true", help="compare although other images are labeled")
     args = parser.parse_args(arguments)
     try:
-        groups = group([read(folder) for folder in args.runs])
+        groups = group(_finished(args.runs))
         refuse_unlike(groups, different_splits=args.different_splits)
         rows = table(groups)
         text = to_markdown(rows)

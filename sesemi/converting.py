@@ -153,7 +153,11 @@ def convert(saved, name: str, output: Path, images: np.ndarray) -> float:
         ConversionError: nothing is left behind, and what was there before stays.
     """
     chosen = FORMATS[name]
-    with tempfile.TemporaryDirectory(prefix=f".partial-{output.name}-", dir=output.parent) as folder:
+    try:
+        place = tempfile.TemporaryDirectory(prefix=f".partial-{output.name}-", dir=output.parent)
+    except OSError as error:
+        raise InputError(f"--output {output}: cannot be written ({error.strerror}); give another place") from error
+    with place as folder:
         made = Path(folder) / f"model{chosen.suffix}"
         try:
             with (

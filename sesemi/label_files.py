@@ -13,7 +13,9 @@ _INDEX = re.compile(r"\d{1,12}")
 _NAMED = re.compile(r"(?:.*/)?(\d{1,12})[^/\s]*\s+(\S.*)")
 
 
-def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def read(
+    path: str, labels: np.ndarray, class_names: Sequence[str], *, labels_sha256: str | None = None, named: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Read such a file.
 
     Args:
@@ -21,6 +23,8 @@ def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.
             images, or ``FILENAME CLASS`` where the file's name begins with that index (``3076_airplane.png airplane``).
         labels: ``[N]``, of all training images.
         class_names: one a class.
+        labels_sha256: of `labels`; a ``split.json`` that says another was made for other images. None: not compared.
+        named: whether names of files begin with their index; False: lines with names are refused.
 
     Returns:
         Indices of labeled and of validation images, each sorted.
@@ -31,9 +35,9 @@ def read(path: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.
     """
     text = _text(path)
     if text.lstrip().startswith("{"):
-        labeled, validation = _from_json(path, text)
+        labeled, validation = _from_json(path, text, labels_sha256)
     else:
-        labeled, validation = _from_lines(path, text, labels, class_names), []
+        labeled, validation = _from_lines(path, text, labels, class_names, named=named), []
     everything = [*labeled, *validation]
     if not labeled:
         raise InputError(f"--labels-from {path}: there is no labeled image in it")
@@ -62,33 +66,45 @@ def _text(path: str) -> str:
         raise InputError(f"--labels-from {path}: cannot be read ({error})") from error
 
 
-def _from_json(path: str, text: str) -> tuple[list[int], list[int]]:
+def _from_json(path: str, text: str, labels_sha256: str | None) -> tuple[list[int], list[int]]:
     try:
         document = json.loads(text)
         lists = document["labeled"], document.get("validation", [])
+        theirs = document.get("labels_sha256")
     except (ValueError, KeyError, RecursionError) as error:
         raise InputError(f"--labels-from {path}: not the split.json of a run ({error})") from error
+    if None not in (theirs, labels_sha256) and theirs != labels_sha256:
+        raise InputError(
+            f"--labels-from {path}: made for other images, or other labels of them, so its indices mean others; "
+            "give the split.json of a run on these"
+        )
     for indices in lists:
         if not isinstance(indices, list) or not all(type(i) is int for i in indices):
             raise InputError(f"--labels-from {path}: 'labeled' and 'validation' must be lists of whole numbers")
     return lists
 
 
-def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[str]) -> list[int]:
+def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[str], *, named: bool) -> list[int]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line:
             continue
-        plain, named = _INDEX.fullmatch(line), _NAMED.fullmatch(line)
-        if not plain and not named:
+        plain, with_name = _INDEX.fullmatch(line), _NAMED.fullmatch(line)
+        if with_name and not named:
+            raise InputError(
+                f"--labels-from {path}: line {number} names a file, and files of your own are named in --labels-file"
+            )
+        if not plain and not with_name:
             raise InputError(
                 f"--labels-from {path}: line {number} is neither an index nor FILENAME CLASS: {line[:60]!r}"
             )
-        index = int(line if plain else named[1])
+        index = int(line if plain else with_name[1])
         if not plain and index < len(labels):
             true = class_names[labels[index]] if labels[index] >= 0 else "without a label"
-            if named[2] != true:
-                raise InputError(f"--labels-from {path}: line {number} says {named[2]}, but image {index} is {true}")
+            if with_name[2] != true:
+                raise InputError(
+                    f"--labels-from {path}: line {number} says {with_name[2]}, but image {index} is {true}"
+                )
         found.append(index)
     return found

@@ -114,9 +114,13 @@ def _write(args, config, model, table: Path) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*r[:3], f"{r[3]:.4f}", f"{r[4]:.4f}") for r in rows)])
     shown = candidates[first[:_MOST_PICTURES]]
-    captions = [f"{name} {100 * p:.0f} %" for name, p in zip(guesses, sure, strict=True)]
+    captions = [f"{report.short(name, 14)} {100 * p:.0f} %" for name, p in zip(guesses, sure, strict=True)]
     rows = [
-        (f"{start + 1} …", data.train_images[shown[start : start + _A_ROW]], captions[start : start + _A_ROW])
+        (
+            f"line {start + 2} of the table on",
+            data.train_images[shown[start : start + _A_ROW]],
+            captions[start : start + _A_ROW],
+        )
         for start in range(0, len(shown), _A_ROW)
     ]
     grid = report.views_grid(rows)

@@ -62,10 +62,14 @@ def _refuse_to_overwrite(path: Path) -> None:
             raise InputError(f"--csv {path}: is there and no table of predictions; give another name")
 
 
+def _partial(path: Path) -> Path:
+    return path.with_name(f".partial-{path.name}")
+
+
 @contextlib.contextmanager
 def _to_csv(path: Path, top: int) -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
     """A table that appears by one rename, once all of it is on the disk; paths keep their bytes."""
-    partial = path.with_name(f".partial-{path.name}")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -147,7 +151,9 @@ def _predict(args) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"{error.filename or args.csv or 'output'}: {error.strerror or error}") from error
+        own = args.csv and error.filename in (None, str(_partial(args.csv)), str(args.csv))
+        where = f"--csv {args.csv}: cannot be written" if own else error.filename or "output"
+        raise InputError(f"{where}: {error.strerror or error}") from error
     finally:
         progress.close()
     _conclude(args, done, total, abstained)

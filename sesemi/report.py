@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:c
 td,th{padding:.15rem .8rem .15rem 0;text-align:left;border-bottom:1px solid #eee}.big{font-size:2.2rem;margin:.3rem 0}
 small{color:#777}"""
 _LARGEST_LABELED_MATRIX = 20
+_LONGEST_NAME = 20
 
 
 def plain(text: str) -> str:
@@ -22,9 +24,17 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def short(name: str, most: int = _LONGEST_NAME) -> str:
+    """The name of a class where there is little room, in which matplotlib sees no formula."""
+    return plain(name if len(name) <= most else f"{name[: most - 1]}…")
+
+
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    with warnings.catch_warnings():
+        # A letter that the font does not have is shown as a box.
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     return buffer.getvalue()
 
 
@@ -79,7 +89,7 @@ def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) ->
     figure.colorbar(image, ax=classes, shrink=0.8)
     classes.set(xlabel="epoch", ylabel="class", title="accepted, by class (share of the epoch)")
     if len(class_names) <= _LARGEST_LABELED_MATRIX:
-        classes.set_yticks(range(len(class_names)), map(plain, class_names), fontsize=7)
+        classes.set_yticks(range(len(class_names)), map(short, class_names), fontsize=7)
     return _png(figure)
 
 
@@ -91,7 +101,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int 
         class_names: one a class; written only where there is room.
         views: of how many views the probabilities are the mean.
     """
-    class_names = list(map(plain, class_names))
+    class_names = list(map(short, class_names))
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(6, 5.4))
     axes = figure.subplots()
@@ -149,7 +159,7 @@ def views_grid(rows: Sequence[tuple]) -> bytes:
         for axes, image in zip(axes_row, images, strict=False):
             axes.imshow(_displayable(image), cmap="gray", vmin=0, vmax=1)
         for axes, line in zip(axes_row, *below or [()], strict=False):
-            axes.text(0.5, -0.04, plain(line), transform=axes.transAxes, ha="center", va="top", fontsize=6)
+            axes.text(0.5, -0.04, short(line), transform=axes.transAxes, ha="center", va="top", fontsize=6)
         axes_row[0].set_title(title, fontsize=8, loc="left")
     return _png(figure)
 
@@ -187,7 +197,7 @@ def write_html(
         f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
         for name, png in pictures.items()
     )
-    classes = zip(results["class_names"], results["class_errors"], strict=True)
+    classes = enumerate(zip(results["class_names"], results["class_errors"], strict=True))
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
 <style>{_STYLE}</style><h1>{html.escape(title)}</h1>
 <p class="big">{results["test_error"]:.2f} % test error</p>
@@ -196,7 +206,7 @@ def write_html(
 {images}
 <h2>Numbers</h2>{_table((k, _text(v)) for k, v in numbers.items())}
 {_promotions(results.get("promotions", []))}
-<h2>Error by class [%]</h2>{_table((name, _text(error)) for name, error in classes)}
+<h2>Error by class [%]</h2>{_table((number, name, _text(error)) for number, (name, error) in classes)}
 <h2>Settings</h2>{_table((k, _text(v), origins.get(k, "")) for k, v in settings.items())}
 <p><small>config.json repeats this run: python train_evaluate_sesemi.py --config config.json</small></p></html>
 """

@@ -1,6 +1,8 @@
 """`run(config)`: where everything meets. Trains, survives being stopped, evaluates, and leaves the run folder."""
 
 import contextlib
+import csv
+import io
 import json
 import os
 import platform
@@ -21,6 +23,7 @@ from sesemi.session import Session, signals_to
 from sesemi.training import SemiSupervisedModel
 
 EXIT_STOPPED_BY_ERROR = 3
+LEFT_OUT = "left_out.csv"
 
 
 def execute(config: RunConfig, origins: Origins, *, action: str) -> int:
@@ -158,9 +161,19 @@ def _take_folder(config: RunConfig, held: contextlib.ExitStack) -> bool:
     held.enter_context(checkpoint.lock(config.run_dir))
     _refuse_other_run(config.run_dir, config)
     if (config.run_dir / results.FILE).exists():
+        _refuse_changed_files(config)
         _tidy(config.run_dir)
         return True
     return False
+
+
+def _refuse_changed_files(config: RunConfig) -> None:
+    before = json.loads((config.run_dir / results.FILE).read_text()).get("files_sha256")
+    if before is not None and assembly.files_sha256(config) not in (before, None):
+        raise InputError(
+            f"{config.run_dir} is finished, and its pictures or labels have changed since; give another --name, or "
+            "remove the folder"
+        )
 
 
 def _tidy(folder: Path) -> None:
@@ -186,7 +199,8 @@ def _refuse_other_run(folder: Path, config: RunConfig) -> None:
 
 
 def _split_of(materials: assembly.Materials) -> dict[str, Any]:
-    return {**json.loads(materials.split.to_json()), "data_sha256": materials.data_digest}
+    own = {"data_sha256": materials.data_digest, "labels_sha256": materials.data.labels_sha256()}
+    return {**json.loads(materials.split.to_json()), **own}
 
 
 def _refuse_other_split(folder: Path, materials: assembly.Materials) -> None:
@@ -197,7 +211,8 @@ def _refuse_other_split(folder: Path, materials: assembly.Materials) -> None:
         before = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); remove the folder, or give another --name") from error
-    if before != _split_of(materials):
+    now = _split_of(materials)
+    if any(now.get(name) != value for name, value in before.items()):
         raise InputError(f"{folder}: the data or the split differ from those the run began with; give another --name")
 
 
@@ -207,6 +222,10 @@ def _write_beginning(folder: Path, materials: assembly.Materials, origins: Origi
         return
     checkpoint.write_atomically(folder / "config.json", config_module.to_json(materials.config, origins))
     checkpoint.write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2) + "\n")
+    if materials.data.left_out:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([("path", "why"), *materials.data.left_out])
+        checkpoint.write_atomically(folder / LEFT_OUT, text.getvalue())
     checkpoint.write_atomically(path, json.dumps(_split_of(materials)) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ def load(place: str | Path) -> Saved:
     path = path / MODEL if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"{path}: there is no such model; give a run folder (runs/NAME) or its {MODEL}")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: not a model of Keras, or only a part of one; get it again, or give a run folder")
     try:
         model = keras.models.load_model(path)
     # Keras raises all kinds of errors for files that are none of its own.

@@ -96,8 +96,11 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys, change, word
 
 def test_unfinished_and_repeated_runs_are_refused(runs, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    assert compare.main([runs[0], str(tmp_path / "empty")]) == 2
+    assert compare.main([str(tmp_path / "empty")]) == 2
     assert "no finished run (results.json is missing)" in capsys.readouterr().err
+    arguments = [runs[0], str(tmp_path / "empty"), "--output", str(tmp_path / "left")]
+    assert compare.main(arguments) == 0
+    assert "no finished run (results.json is missing); left out" in capsys.readouterr().err
     (tmp_path / "empty" / "results.json").write_text("{")
     assert compare.main([runs[0], str(tmp_path / "empty")]) == 2
     assert "cannot be read" in capsys.readouterr().err

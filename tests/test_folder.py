@@ -157,6 +157,46 @@ def test_a_picture_of_the_validation_that_is_in_the_test_is_left_out(root):
     assert len(data.test_images) == 5
 
 
+def test_classes_are_counted_and_slips_shown(root, rng):
+    assert "3 classes: cat (5), dog (5), sea horse (4)" in load(root).notes
+    (root / "labeled/Cat").mkdir()
+    write(root / "labeled/Cat/0.png", rng)
+    assert (
+        "4 classes: Cat (1), cat (5), dog (5), sea horse (4); but for capitals the same: Cat, cat" in load(root).notes
+    )
+    for number in range(20):
+        (root / f"labeled/more {number}").mkdir()
+        write(root / f"labeled/more {number}/0.png", rng)
+    assert any(note.startswith("24 classes: 1 to 5 labeled pictures each; but for") for note in load(root).notes)
+
+
+def test_everything_that_is_left_out_is_listed(root):
+    for number in range(5):
+        (root / f"unlabeled/bad{number}.png").write_text("hello")
+    (root / "labeled/cat/copy.png").write_bytes((root / "test/cat/0.png").read_bytes())
+    found = load(root)
+    assert [path for path, _ in found.left_out] == [
+        *(f"unlabeled/bad{i}.png" for i in range(5)),
+        "labeled/cat/copy.png",
+    ]
+    assert found.left_out[0][1].startswith("broken: neither JPEG")
+    assert found.left_out[-1][1] == "training pictures that are in the test too: as test/cat/0.png"
+
+
+def test_what_a_user_can_change_is_seen_without_decoding(root, tmp_path_factory):
+    table = tmp_path_factory.mktemp("table") / "x.csv"
+    table.write_text("unlabeled/0.png,cat\n")
+    seen = [datasets.files_sha256("folder", str(root), None), datasets.files_sha256("folder", str(root), str(table))]
+    assert seen[0] == datasets.files_sha256("folder", f"{root}/", None)
+    table.write_text("unlabeled/0.png,dog\n")
+    seen.append(datasets.files_sha256("folder", str(root), str(table)))
+    (root / "unlabeled/0.png").rename(root / "labeled/cat/new.png")
+    seen.append(datasets.files_sha256("folder", str(root), None))
+    assert len(set(seen)) == 4
+    assert datasets.files_sha256("folder", str(root / "gone"), None) is None
+    assert datasets.files_sha256("cifar10", str(root), None) is None
+
+
 def test_hidden_files_are_none(root):
     (root / "labeled/._0.png").write_bytes(b"")
     (root / "labeled/cat/._0.png").write_bytes(b"")
@@ -239,6 +279,27 @@ def flat(tmp_path, rng):
     return tmp_path
 
 
+def test_a_table_over_a_folder_that_has_test_pictures_without_classes(flat, rng):
+    rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
+    (flat / "test").mkdir()
+    write(flat / "test/0.png", rng)
+    data = load(flat, labels_file=str(table(flat, rows)))
+    assert of_paths(data)["test/0.png"] == -1
+    (flat / "labeled/a").mkdir(parents=True)
+    fault(flat, "test/0.png lies in no class folder", labels_file=str(table(flat, rows)))
+
+
+def test_a_table_of_another_encoding_is_named(root):
+    (root / "x.csv").write_text("path,label\nunlabeled/0.png,dog\n", encoding="utf-16")
+    fault(root, r"x\.csv: it is UTF-16; save it as UTF-8", labels_file=str(root / "x.csv"))
+
+
+def test_minus_one_of_pandas_is_no_class(root):
+    data = load(root, labels_file=str(table(root, [["unlabeled/0.png", "-1.0"], ["unlabeled/1.png", "dog"]])))
+    assert data.class_names == ("cat", "dog", "sea horse")
+    assert of_paths(data)["unlabeled/0.png"] == -1
+
+
 def test_a_table_over_any_folder(flat):
     rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
     rows += [["in/4.png", ""], ["in/5.png", "-1"], ["in/deep/0,x.png", "b"], [str(flat / "in/deep/1,x.png"), "a"]]
@@ -270,6 +331,9 @@ def test_a_table_adds_to_the_folders(root):
         ([["unlabeled/0.png", "dog"], ["unlabeled/./0.png", "cat"]], "line 2: unlabeled/./0.png is cat here and dog"),
         ([["nothing.png", "dog"]], "line 1: there is no file"),
         ([["unlabeled/0.png"]], "line 1 is not path,label"),
+        ([["unlabeled/0.png;dog"]], "line 1 is not path,label with a comma between: unlabeled/0.png;dog"),
+        ([["filename", "label"], ["unlabeled/0.png", "dog"]], "if the line is a header, it must be path,label"),
+        ([["unlabeled/0.png", "dog"], ["x\0.png", "dog"]], r"line 2: there is no file .*x\\x00.png$"),
         ([["path", "class"], ["unlabeled/0.png", "dog"]], "no column 'label'"),
         ([["test/cat/0.png", "dog"]], "is dog here and cat elsewhere"),
     ],

@@ -49,6 +49,22 @@ def test_broken_files_are_refused_in_one_line(tmp_path, text, words):
     assert "\n" not in str(error.value)
 
 
+def test_a_split_of_other_images_is_refused(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text('{"labeled": [0, 1, 2], "labels_sha256": "ab"}')
+    for mine in ("ab", None):
+        assert label_files.read(str(path), LABELS, NAMES, labels_sha256=mine)[0].tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match="made for other images"):
+        label_files.read(str(path), LABELS, NAMES, labels_sha256="cd")
+
+
+def test_files_of_ones_own_have_no_index_in_their_name(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("4\nlabeled/dog/1.png dog")
+    with pytest.raises(InputError, match="line 2 names a file, and files of your own are named in --labels-file"):
+        label_files.read(str(path), LABELS, NAMES, named=False)
+
+
 def test_an_image_without_a_label_is_of_no_class(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_text("1_x.png sea horse")

@@ -363,6 +363,42 @@ def test_a_run_with_a_table_is_evaluated_on_what_it_set_aside(digits, tmp_path, 
     assert "config.json or results.json cannot be used" in capsys.readouterr().err
 
 
+def test_a_finished_run_on_other_pictures_is_not_taken_for_this_one(digits, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(digits, root)
+    (root / "unlabeled/bad.png").write_text("hello")
+    (tmp_path / "x.csv").write_text("")
+    given = {"data_dir": str(root), "labels_file": str(tmp_path / "x.csv"), "method": "supervised"}
+    found, folder = run(tmp_path, "a", **given)
+    with open(folder / "left_out.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["path"] == "unlabeled/bad.png"
+    assert row["why"].startswith("broken: neither")
+    assert run(tmp_path, "a", **given)[0] == found
+    next((root / "unlabeled").glob("1*.png")).rename(root / "labeled/digit 1/new.png")
+    with pytest.raises(config.InputError, match="is finished, and its pictures or labels have changed since"):
+        run(tmp_path, "a", **given)
+    with pytest.raises(config.InputError, match="made for other images"):
+        run(tmp_path, "b", **given, labels_from=str(folder / "split.json"))
+    # The results stay although the pictures are gone.
+    shutil.rmtree(root)
+    assert run(tmp_path, "a", **given)[0] == found
+
+
+def test_evaluations_of_folders_of_one_name_lie_beside_each_other(finished, digits, tmp_path):
+    from sesemi import assess
+
+    shutil.copytree(finished, tmp_path / "run")
+    places = [digits / "test", tmp_path / "other/test"]
+    shutil.copytree(places[0], places[1])
+    for place in [*places, *places]:
+        assert assess.main([str(tmp_path / "run"), str(place), "--gpu", "cpu"]) == 0
+    names = sorted(path.name for path in (tmp_path / "run").glob("evaluation*"))
+    assert names == ["evaluation-test", "evaluation-test-2"]
+    for name, place in zip(names, places, strict=True):
+        assert json.loads((tmp_path / "run" / name / "evaluation.json").read_text())["dataset"] == str(place)
+
+
 def test_labels_and_extra_images_are_part_of_the_hash_of_the_data(digits, tmp_path, rng):
     extra = rng.integers(0, 256, (30, 16, 16, 3)).astype(np.uint8)
     np.save(tmp_path / "x.npy", extra)
@@ -448,6 +484,7 @@ def test_settings_that_do_not_go_together(given, words):
 def test_large_images_are_not_whitened(digits, tmp_path):
     with pytest.raises(config.InputError, match="--zca: images of 96 x 96 are too large"):
         run(tmp_path, "a", data_dir=str(digits), zca=True, image_size=96)
+    assert not (tmp_path / "a").exists()
     with pytest.raises(config.InputError, match="--image-size 8: --network convnet needs"):
         run(tmp_path, "b", data_dir=str(digits), network="convnet", image_size=8)
 

@@ -358,6 +358,13 @@ def test_a_large_array_does_not_stay_in_memory(tmp_path):
     assert int(found.stdout) < 50 * 1024
 
 
+def test_a_command_that_is_none_is_named():
+    command = [sys.executable, "-m", "sesemi", "predcit", "x"]
+    found = subprocess.run(command, cwd=conftest.ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr.count("\n")) == (2, "", 1)
+    assert "'predcit': no such command; there are compare, predict, evaluate, export, label-next" in found.stderr
+
+
 def test_help_needs_no_tensorflow():
     lines = (
         "import contextlib, sys",
