@@ -1,25 +1,23 @@
 """Somebody's own pictures: a folder of class folders, or any folder with a table of labels."""
 
-import codecs
-import csv
+import functools
 import hashlib
+import itertools
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets import image_files
+from datasets import image_files, label_table
 from datasets.base import ImageData, Reading, held_out, printable, some
 from datasets.lazy_images import ImageFiles, compact, only
 
 # In this order they are read and held: training images are in front of the test.
 PARTS = ("labeled", "unlabeled", "validation", "test")
 TREE = "labeled/CLASS/*, unlabeled/* and, if you have them, test/CLASS/* and validation/CLASS/*"
-# The last is what pandas makes of -1 in a column with gaps.
-UNLABELED = ("", "-1", "-1.0")
 _SHOWN, _LISTED = 3, 20
 
 
@@ -69,9 +67,7 @@ def load(root: Path | None, how: Reading) -> ImageData:
     found = [file for i, file in enumerate(found) if i not in broken]
     dropped, more = _duplicates(found, digests, root)
     left_out = {what: items for what, items in (faults | more).items() if items}
-    faults = [
-        f"{len(items)} {what}, left out: {some([_said(*item) for item in items])}" for what, items in left_out.items()
-    ]
+    faults = [_said(what, items) for what, items in left_out.items()]
     if how.strict and faults:
         raise ValueError(f"--strict: {root}: {'; '.join(faults)}; mend that, or leave --strict out")
     images, digests, found = _without(dropped, pixels, digests, found, how)
@@ -117,47 +113,26 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
                 )
     rest = root if over_all else root / "unlabeled"
     taken = {file.path for file in found}
-    pictures = map(str, image_files.find(rest)) if rest.is_dir() else ()
+    pictures = map(str, _pictures(rest)) if rest.is_dir() else ()
     return found + [_File(path, "unlabeled", None) for path in pictures if path not in taken], classes
 
 
-def read_table(path: Path) -> list[tuple[int, str, str]]:
-    """Number, path and label of each line of a table of labels.
+def _pictures(root: Path) -> Iterator[Path]:
+    """All pictures of a folder, but for those that runs have left in it."""
 
-    With a header, the columns ``path`` and ``label`` are taken, in any order; without one, the first two.
+    @functools.cache
+    def of_run(folder: Path) -> bool:
+        here = (folder / "split.json").is_file() and (folder / "config.json").is_file()
+        return here or (folder != root and of_run(folder.parent))
 
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is no such table.
-    """
-    try:
-        with path.open("rb") as file:
-            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                raise ValueError(f"--labels-file {path}: it is UTF-16; save it as UTF-8")
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except OSError as error:
-        raise FileNotFoundError(f"--labels-file {path}: cannot be read ({error.strerror})") from error
-    except csv.Error as error:
-        raise ValueError(f"--labels-file {path}: not a table of path,label ({error})") from error
-    first, columns = 1, (0, 1)
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    if "path" in header:
-        if "label" not in header:
-            raise ValueError(f"--labels-file {path}: its header {','.join(rows[0])} has no column 'label'")
-        rows, first, columns = rows[1:], 2, (header.index("path"), header.index("label"))
-    for number, row in enumerate(rows, first):
-        if len(row) <= max(columns):
-            there = printable(",".join(row)[:60])
-            raise ValueError(f"--labels-file {path}: line {number} is not path,label with a comma between: {there}")
-    return [(number, *(row[column].strip() for column in columns)) for number, row in enumerate(rows, first)]
+    return (path for path in image_files.find(root) if not of_run(path.parent))
 
 
 def _apply_table(found: list[_File], root: Path, table: Path) -> None:
     # By the path that is written, or where links lead to.
     places = {os.path.realpath(file.path): file for file in found}
     places |= {os.path.abspath(file.path): file for file in found}
-    for number, name, label in read_table(table):
+    for number, name, label in label_table.read(table):
         path = str(root / name)
         file = None if "\0" in path else places.get(os.path.abspath(path)) or places.get(os.path.realpath(path))
         where = f"--labels-file {table}: line {number}: "
@@ -167,7 +142,7 @@ def _apply_table(found: list[_File], root: Path, table: Path) -> None:
                 raise FileNotFoundError(f"{where}there is no file {printable(path)}{header}")
             file = places[os.path.abspath(path)] = _File(path, "unlabeled", None)
             found.append(file)
-        if label in UNLABELED:
+        if label in label_table.UNLABELED:
             continue
         if file.name not in (None, label):
             raise ValueError(f"{where}{printable(name)} is {label} here and {file.name} elsewhere")
@@ -277,8 +252,8 @@ def _others(root: Path) -> list[str]:
     return [f"files of other kinds, not read: {shown}"] if kinds else []
 
 
-def _said(path: str, why: str) -> str:
-    return f"{path} ({why})"
+def _said(what: str, items: list[tuple[str, str]]) -> str:
+    return f"{len(items)} {what}, left out: {some([f'{path} ({why})' for path, why in items])}"
 
 
 def _classes(found: list[_File], names: Sequence[str]) -> str:
@@ -296,8 +271,11 @@ def _classes(found: list[_File], names: Sequence[str]) -> str:
 def files_sha256(root: Path, labels_file: str | None) -> str | None:
     """Of the paths and sizes of all pictures, and of the table of labels; None where they cannot be looked at."""
     found = hashlib.sha256()
+    if not root.is_dir():
+        return None
     try:
-        for path in image_files.find(root):
+        parts = [root / part for part in PARTS] if (root / "labeled").is_dir() else [root]
+        for path in itertools.chain.from_iterable(_pictures(part) for part in parts if part.is_dir()):
             found.update(os.fsencode(f"{_short(str(path), root)}\0{path.stat().st_size}\0"))
         if labels_file is not None:
             found.update(Path(labels_file).read_bytes())

@@ -197,6 +197,19 @@ def test_what_a_user_can_change_is_seen_without_decoding(root, tmp_path_factory)
     assert datasets.files_sha256("cifar10", str(root), None) is None
 
 
+def test_pictures_that_a_run_left_are_none(flat):
+    rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
+    given = {"labels_file": str(table(flat, rows))}
+    before, look = load(flat, **given).paths, datasets.files_sha256("folder", str(flat), None)
+    for place in ("runs/a", "runs/a/evaluation-test"):
+        (flat / place).mkdir(parents=True)
+        (flat / place / "confusion.png").write_bytes((flat / "in/0.png").read_bytes())
+    for name in ("config.json", "split.json"):
+        (flat / "runs/a" / name).write_text("{}")
+    assert load(flat, **given).paths == before
+    assert datasets.files_sha256("folder", str(flat), None) == look
+
+
 def test_hidden_files_are_none(root):
     (root / "labeled/._0.png").write_bytes(b"")
     (root / "labeled/cat/._0.png").write_bytes(b"")

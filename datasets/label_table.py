@@ -1,0 +1,42 @@
+"""A table ``path,label`` in a CSV file: which pictures are of which class."""
+
+import codecs
+import csv
+from pathlib import Path
+
+from datasets.base import printable
+
+# The last is what pandas makes of -1 in a column with gaps.
+UNLABELED = ("", "-1", "-1.0")
+
+
+def read(path: Path) -> list[tuple[int, str, str]]:
+    """Number, path and label of each line of a table of labels.
+
+    With a header, the columns ``path`` and ``label`` are taken, in any order; without one, the first two.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no such table.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise ValueError(f"--labels-file {path}: it is UTF-16; save it as UTF-8")
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except OSError as error:
+        raise FileNotFoundError(f"--labels-file {path}: cannot be read ({error.strerror})") from error
+    except csv.Error as error:
+        raise ValueError(f"--labels-file {path}: not a table of path,label ({error})") from error
+    first, columns = 1, (0, 1)
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    if "path" in header:
+        if "label" not in header:
+            raise ValueError(f"--labels-file {path}: its header {','.join(rows[0])} has no column 'label'")
+        rows, first, columns = rows[1:], 2, (header.index("path"), header.index("label"))
+    for number, row in enumerate(rows, first):
+        if len(row) <= max(columns):
+            there = printable(",".join(row)[:60])
+            raise ValueError(f"--labels-file {path}: line {number} is not path,label with a comma between: {there}")
+    return [(number, *(row[column].strip() for column in columns)) for number, row in enumerate(rows, first)]
