@@ -289,6 +289,10 @@ def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
     errors = {"test_error", "validation_error", "student_test_error", "student_validation_error"}
     assert errors <= set(row)
     assert float(row["student_test_error"]) == pytest.approx(found["student_test_error"])
+    held_out = json.loads((folder / "split.json").read_text())["validation"]
+    for file, key in (("model.keras", "validation_error"), ("model_student.keras", "student_validation_error")):
+        probs = keras.models.load_model(folder / file).predict(digits.train_images[held_out], verbose=0)
+        assert float(row[key]) == pytest.approx(100 * np.mean(probs.argmax(1) != digits.train_labels[held_out]))
     settings = json.loads((folder / "config.json").read_text())["settings"]["arguments"]
     assert settings == {
         "weight": 3, "consistency": "mse", "ema_decay": 0.5, "two_heads": False, "logit_distance_cost": 0.01,
