@@ -208,6 +208,8 @@ def load(config: RunConfig) -> Materials:
         given_validation=data.validation,
         extra=data.extra,
     )
+    if config.promote != "none" and len(split.labeled) + len(split.validation) == len(data.own_labels):
+        raise InputError(f"--promote {config.promote}: every image is labeled, none is left to promote; leave it out")
     if config.steps_per_epoch is None:
         asl = METHODS[config.method].unlabeled_pool == "labeled"
         pool = len(split.labeled) if asl else len(data.train_labels) - data.extra

@@ -219,6 +219,13 @@ def test_unlabeled_pictures_are_promoted_and_nobody_knows_whether_rightly(digits
     assert {40 <= int(row["index"]) < 160 for row in rows} == {True}
 
 
+def test_nothing_to_promote_is_said(digits, tmp_path):
+    (tmp_path / "root").mkdir()
+    shutil.copytree(digits / "labeled", tmp_path / "root/labeled")
+    with pytest.raises(config.InputError, match="--promote balanced: every image is labeled"):
+        run(tmp_path, "a", data_dir=str(tmp_path / "root"), promote="balanced", method="mean_teacher")
+
+
 def test_a_picture_that_breaks_while_training_is_named(digits, tmp_path, monkeypatch, capsys):
     """Exit code 3; after it is mended the same command goes on."""
     from sesemi import assembly
