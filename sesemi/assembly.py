@@ -169,24 +169,7 @@ def load(config: RunConfig) -> Materials:
         )
     if presets.kind(config.dataset) in presets.ANY_SIZE and config.zca:
         _refuse_whitening(config.image_size, config.image_size, 3)
-    how, extra, files = _reading(config), checks.wants_extra(vars(config)), files_sha256(config)
-    try:
-        if extra:
-            datasets.refuse_extra(config.extra_source, config.extra)
-        if config.labels_from is not None:
-            label_files.refuse_missing(config.labels_from)
-        plain = datasets.load(config.dataset, config.data_dir, how)
-        data = plain.at_least(smallest)
-        if extra:
-            data = datasets.with_extra(
-                data, config.extra_source, config.extra, config.seed, how, test=plain.test_images
-            )
-    except OSError as error:
-        where = f"{error.filename}: cannot be read ({error.strerror})" if error.filename and error.strerror else error
-        raise InputError(str(where)) from error
-    except (ValueError, MemoryError) as error:
-        raise InputError(str(error) or "not enough memory") from error
-    chosen = None
+    files, data, chosen = files_sha256(config), _images(config, smallest), None
     if config.labels_from is not None:
         chosen = label_files.read(
             config.labels_from,
@@ -217,6 +200,26 @@ def load(config: RunConfig) -> Materials:
         own, whole = config.batch_size // (2 if data.extra else 1), config.steps_per_execution
         config = config.replace(steps_per_epoch=max(pool // own // whole, 1) * whole)
     return Materials(config, data, split, data.sha256(), files)
+
+
+def _images(config: RunConfig, smallest: int) -> datasets.ImageData:
+    """The images of a run, with those from elsewhere; what is missing is said before anything is read."""
+    how, extra = _reading(config), checks.wants_extra(vars(config))
+    try:
+        if extra:
+            datasets.refuse_extra(config.extra_source, config.extra)
+        if config.labels_from is not None:
+            label_files.refuse_missing(config.labels_from)
+        plain = datasets.load(config.dataset, config.data_dir, how)
+        data = plain.at_least(smallest)
+        if not extra:
+            return data
+        return datasets.with_extra(data, config.extra_source, config.extra, config.seed, how, test=plain.test_images)
+    except OSError as error:
+        where = f"{error.filename}: cannot be read ({error.strerror})" if error.filename and error.strerror else error
+        raise InputError(str(where)) from error
+    except (ValueError, MemoryError) as error:
+        raise InputError(str(error) or "not enough memory") from error
 
 
 def files_sha256(config: RunConfig) -> str | None:

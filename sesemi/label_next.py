@@ -83,8 +83,8 @@ def _refuse_to_overwrite(table: Path, picture: Path) -> None:
         return
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            header, *rows = csv.reader(file)
-    except (OSError, csv.Error, ValueError) as error:
+            header, *rows = [*csv.reader(file)] or [()]
+    except (OSError, csv.Error) as error:
         raise InputError(f"{table}: is there and no table of label-next ({error}); give another --csv") from error
     if tuple(header) != COLUMNS:
         raise InputError(f"{table}: is there and no table of label-next; give another --csv")

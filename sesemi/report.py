@@ -25,8 +25,8 @@ def plain(text: str) -> str:
 
 
 def short(name: str, most: int = _LONGEST_NAME) -> str:
-    """The name of a class where there is little room, in which matplotlib sees no formula."""
-    return plain(name if len(name) <= most else f"{name[: most - 1]}…")
+    """The name of a class, or the beginning of it, where there is little room."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _png(figure: Figure) -> bytes:
@@ -89,7 +89,7 @@ def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) ->
     figure.colorbar(image, ax=classes, shrink=0.8)
     classes.set(xlabel="epoch", ylabel="class", title="accepted, by class (share of the epoch)")
     if len(class_names) <= _LARGEST_LABELED_MATRIX:
-        classes.set_yticks(range(len(class_names)), map(short, class_names), fontsize=7)
+        classes.set_yticks(range(len(class_names)), [plain(short(name)) for name in class_names], fontsize=7)
     return _png(figure)
 
 
@@ -101,7 +101,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int 
         class_names: one a class; written only where there is room.
         views: of how many views the probabilities are the mean.
     """
-    class_names = list(map(short, class_names))
+    class_names = [plain(short(name)) for name in class_names]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(6, 5.4))
     axes = figure.subplots()
@@ -159,7 +159,7 @@ def views_grid(rows: Sequence[tuple]) -> bytes:
         for axes, image in zip(axes_row, images, strict=False):
             axes.imshow(_displayable(image), cmap="gray", vmin=0, vmax=1)
         for axes, line in zip(axes_row, *below or [()], strict=False):
-            axes.text(0.5, -0.04, short(line), transform=axes.transAxes, ha="center", va="top", fontsize=6)
+            axes.text(0.5, -0.04, plain(short(line)), transform=axes.transAxes, ha="center", va="top", fontsize=6)
         axes_row[0].set_title(title, fontsize=8, loc="left")
     return _png(figure)
 

@@ -170,6 +170,22 @@ def test_label_next_on_a_set_whose_labels_are_all_known(tmp_path, capsys):
     assert "5 of 950 unlabeled images" in capsys.readouterr().out
 
 
+def test_names_in_pictures_are_cut_and_are_no_formulas(monkeypatch):
+    from matplotlib.axes import Axes
+
+    from sesemi import report
+
+    said, real = [], Axes.text
+    monkeypatch.setattr(
+        Axes, "text", lambda self, x, y, text, **how: said.append(text) or real(self, x, y, text, **how)
+    )
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    assert report.views_grid([("raw", images, [f"{report.short('$a$' * 9, 14)} 100 %", "b" * 40])]).startswith(
+        b"\x89PNG"
+    )
+    assert said == [r"\$a\$" * 4 + r"\$… 100 %", "b" * 19 + "…"]
+
+
 def test_scores_of_what_to_label_next():
     from sesemi import label_next
 
