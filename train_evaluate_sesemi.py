@@ -2,7 +2,7 @@
 
 import sys
 
-from sesemi.cli import main
+from sesemi.commands.train import main
 
 if __name__ == "__main__":
     sys.exit(main(program="train_evaluate_sesemi.py"))

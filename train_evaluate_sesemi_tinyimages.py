@@ -5,8 +5,8 @@ All labels of CIFAR-100; half of each self-supervised batch is drawn from the ex
 
 import sys
 
-from sesemi import cli
+from sesemi.commands import train
 
 if __name__ == "__main__":
     name = "train_evaluate_sesemi_tinyimages.py"
-    sys.exit(cli.main(program=name, instead=cli.TINY_IMAGES, networks=cli.TINY_IMAGES_NETWORKS))
+    sys.exit(train.main(program=name, instead=train.TINY_IMAGES, networks=train.TINY_IMAGES_NETWORKS))

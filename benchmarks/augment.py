@@ -17,9 +17,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from sesemi import cli, quiet
+from sesemi.commands import train
+from sesemi.distribution import start
 
 CORES = os.cpu_count()
 
@@ -62,15 +62,16 @@ def main() -> None:
 
 def prepare(gpu: str) -> None:
     """Load TensorFlow quietly, in a worker too: the tests' Pillow, which it runs, stands beside it."""
-    cli.select_device(gpu)
-    cli.prepare_tensorflow()
-    quiet.load_tensorflow()
+    train.select_device(gpu)
+    train.prepare_tensorflow()
+    start.load_tensorflow()
 
 
 def photos(count: int, side: int):
     """``[count, side, side, 3]`` uint8: crops of scikit-learn's photographs, every fourth pixel."""
     import numpy as np
-    from test_randaugment import crops
+
+    from tests.augmentation.test_randaugment import crops
 
     return np.ascontiguousarray(crops(side, side, count))
 
@@ -111,8 +112,8 @@ def of_ours(images, *, jit: bool):
 
     import tensorflow as tf
 
-    from sesemi.randaugment import RandAugment
-    from sesemi.rng import Draws
+    from sesemi.augmentation.randaugment import RandAugment
+    from sesemi.primitives.rng import Draws
 
     policy, pixels, steps = RandAugment(operations=2, probability=1.0), tf.constant(images), itertools.count()
     view = tf.function(lambda pixels, step: policy(pixels, Draws(0, step)), jit_compile=jit)
@@ -154,7 +155,8 @@ def pillow_view(image, rng: random.Random):
     """Two of the tests' operations, then a square."""
     import numpy as np
     from PIL import Image
-    from test_randaugment import PILLOW, RANGES
+
+    from tests.augmentation.test_randaugment import PILLOW, RANGES
 
     picture = Image.fromarray(image)
     for name in rng.choices(list(PILLOW), k=2):

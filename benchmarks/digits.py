@@ -12,7 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi import cli, config, presets, quiet
+from sesemi.commands import train
+from sesemi.config import presets, run_config
+from sesemi.distribution import start
 
 
 def arguments() -> argparse.Namespace:
@@ -29,9 +31,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run, then print the table."""
     args = arguments()
-    cli.select_device("cpu")
-    cli.prepare_tensorflow()
-    quiet.load_tensorflow()
+    train.select_device("cpu")
+    train.prepare_tensorflow()
+    start.load_tensorflow()
     with tempfile.TemporaryDirectory() as aside:
         found = {method: [one(args, method, seed, aside) for seed in range(args.seeds)] for method in args.methods}
     print(f"\n| method | student [%], {args.labels} labels | teacher | mean of 4 views | gain over supervised |")
@@ -45,12 +47,12 @@ def main() -> None:
 
 def one(args: argparse.Namespace, method: str, seed: int, aside: str) -> dict:
     """The results of one run, with the errors of student and teacher by these names."""
-    from sesemi import runner
+    from sesemi.runs import run
 
     # The same updates for all: an epoch of asl would otherwise be one of its labeled images.
     given = {"method": method, "seed": seed, "labels": args.labels, "steps_per_epoch": 62, "gpu": "cpu", "quiet": True}
     given |= {"output": args.output or aside, "joint_forward": args.joint_forward}
-    found = runner.run(*config.resolve(given), say=lambda _: None)
+    found = run.run(*run_config.resolve(given), say=lambda _: None)
     print(f"{method} seed {seed}: {found['test_error']:.2f} ({found['seconds']:.0f} s)", flush=True)
     errors = {"student": found.get("student_test_error"), "teacher": found.get("teacher_test_error")}
     return found | errors | {found["evaluated"]: found["test_error"]}

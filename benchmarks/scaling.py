@@ -16,7 +16,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from sesemi import checks, cli, presets, quiet
+from sesemi.commands import train
+from sesemi.config import checks, presets
+from sesemi.distribution import start
 
 
 def arguments() -> argparse.Namespace:
@@ -76,23 +78,26 @@ def measured(cores: list[int]) -> dict:
 def work(args: argparse.Namespace) -> None:
     """Be one of the workers."""
     os.sched_setaffinity(0, {args.core})
-    cli.select_device("cpu")
-    cli.prepare_tensorflow()
-    quiet.load_tensorflow(workers="TF_CONFIG" in os.environ)
+    train.select_device("cpu")
+    train.prepare_tensorflow()
+    start.load_tensorflow(workers="TF_CONFIG" in os.environ)
     import tensorflow as tf
     from throughput import random_materials
 
-    from sesemi import assembly, inspection, replicas, training_layers, workers
+    from sesemi.assembly import build
+    from sesemi.distribution import workers
+    from sesemi.primitives import layers, replicas
+    from sesemi.runs import look
 
     strategy = replicas.of_workers() if workers.addresses() else tf.distribute.get_strategy()
     count = strategy.num_replicas_in_sync
     sizes = {"batch_size": args.batch_size * count, "labeled_batch_size": args.labeled_batch_size * count}
     with strategy.scope():
         materials = random_materials(argparse.Namespace(**vars(args) | sizes, jit="off", gpu="cpu"))
-        model = assembly.build_model(materials, fit_whitening=False)
-        seconds = inspection.time_step(model, materials, steps=args.steps)
+        model = build.build_model(materials, fit_whitening=False)
+        seconds = look.time_step(model, materials, steps=args.steps)
     trained = sum(variable.numpy().nbytes for variable in model.trainable_variables)
-    names = training_layers.MOVING_AVERAGES
+    names = layers.MOVING_AVERAGES
     averages = [v for v in model.classifier.non_trainable_variables if v.name in names]
     found = {"images_per_second": materials.images_per_step / seconds, "gradients": trained}
     print(json.dumps(found | {"averages": sum(v.numpy().nbytes for v in averages)}))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi import cli
+from sesemi.commands import train
 
 
 def main():
@@ -25,15 +25,17 @@ def main():
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    cli.prepare_tensorflow()
-    from sesemi import quiet
+    train.prepare_tensorflow()
+    from sesemi.distribution import start
 
-    quiet.load_tensorflow()
-    from sesemi import assembly, config, inspection
+    start.load_tensorflow()
+    from sesemi.assembly import build
+    from sesemi.config import run_config
+    from sesemi.runs import look
 
     sides = {}
     for name, limit in (("in memory", 10**6), ("streamed", 1)):
-        settings, _ = config.resolve(
+        settings, _ = run_config.resolve(
             {
                 "dataset": "folder",
                 "data_dir": args.data_dir,
@@ -44,15 +46,15 @@ def main():
             }
         )
         began = time.perf_counter()
-        materials = assembly.gather(settings)
+        materials = build.gather(settings)
         seconds = time.perf_counter() - began
         images = len(materials.data.train_images)
         print(f"{name}: {type(materials.pixels).__name__}, {images} training images, ready after {seconds:.1f} s")
-        sides[name] = (assembly.build_model(materials, fit_whitening=False), materials)
+        sides[name] = (build.build_model(materials, fit_whitening=False), materials)
     times = {name: [] for name in sides}
     for number in range(args.rounds + 1):
         for name, (model, materials) in sides.items():
-            seconds = inspection.time_step(model, materials, args.steps)
+            seconds = look.time_step(model, materials, args.steps)
             # The first round compiles.
             if number:
                 times[name].append(materials.images_per_step / seconds)

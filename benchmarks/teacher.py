@@ -14,22 +14,23 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import throughput
 
-from sesemi import cli, quiet
+from sesemi.commands import train
+from sesemi.distribution import start
 
 
 def main() -> None:
     """Time and print."""
     sys.argv += ["--method", "mean_teacher"]
     args = throughput.arguments()
-    cli.select_device(args.gpu)
-    cli.prepare_tensorflow()
-    quiet.load_tensorflow()
-    from sesemi import assembly
-    from sesemi.teacher import EMATeacher
+    train.select_device(args.gpu)
+    train.prepare_tensorflow()
+    start.load_tensorflow()
+    from sesemi.assembly import build
+    from sesemi.training.teacher import EMATeacher
 
     materials = throughput.random_materials(args)
-    model = assembly.build_model(materials, fit_whitening=False)
-    batches = assembly.batches(materials, 0, 10**6)
+    model = build.build_model(materials, fit_whitening=False)
+    batches = build.batches(materials, 0, 10**6)
     mover = EMATeacher(0.99)
     how = {"verbose": 0, "shuffle": False, "callbacks": [mover]}
     model.fit(batches, steps_per_epoch=1, **how)  # traces and compiles

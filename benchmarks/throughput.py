@@ -15,7 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi import checks, cli, config, presets, quiet
+from sesemi.commands import train
+from sesemi.config import checks, presets, run_config
+from sesemi.distribution import start
 
 
 def arguments() -> argparse.Namespace:
@@ -36,9 +38,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Time and print."""
     args = arguments()
-    cli.select_device(args.gpu)
-    cli.prepare_tensorflow()
-    quiet.load_tensorflow()
+    train.select_device(args.gpu)
+    train.prepare_tensorflow()
+    start.load_tensorflow()
     materials = random_materials(args)
     timed = {
         "forward-backward": bare_step(materials, args.steps, views=False),
@@ -67,8 +69,9 @@ def random_materials(args):
     """What `assembly.gather` would give for CIFAR-10, of random pixels."""
     import numpy as np
 
-    import datasets
-    from sesemi import assembly, pipeline, splits
+    from sesemi import datasets
+    from sesemi.assembly import build
+    from sesemi.pipeline import batches, splits
 
     rng = np.random.default_rng(0)
     train, test = (rng.integers(0, 256, (n, 32, 32, 3), np.uint8) for n in (50_000, 100))
@@ -81,21 +84,22 @@ def random_materials(args):
         if args.method == "mean_teacher" and args.batch_size is None
         else {}
     )
-    resolved, _ = config.resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
-    pixels = pipeline.DevicePixels(train, labels)
-    return assembly.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "", pixels)
+    resolved, _ = run_config.resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
+    pixels = batches.DevicePixels(train, labels)
+    return build.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "", pixels)
 
 
 def bare_step(materials, steps: int, *, views: bool = True):
     """The compiled step alone, on one batch; without views, on those that were made of it once."""
     import tensorflow as tf
 
-    from sesemi import assembly, rng
+    from sesemi.assembly import build
     from sesemi.methods.base import Report
+    from sesemi.primitives import rng
 
-    model = assembly.build_model(materials, fit_whitening=False)
+    model = build.build_model(materials, fit_whitening=False)
     jit = {"auto": bool(tf.config.list_physical_devices("GPU")), "on": True, "off": False}[materials.config.jit]
-    batch = next(iter(assembly.batches(materials, 0, 1)))
+    batch = next(iter(build.batches(materials, 0, 1)))
     if not views:
         made = model.views(model.pixels(batch), rng.Draws(0, 0))
         model.views = lambda batch, draws: dataclasses.replace(made, draws=draws.at("method"), report=Report())
@@ -113,21 +117,22 @@ def stock(build):
     """Build with Keras' own BatchNormalization in place of the fused one."""
     import keras
 
-    from sesemi import training_layers
+    from sesemi.primitives import layers
 
-    fused = training_layers._TRAINED.pop(keras.layers.BatchNormalization)
+    fused = layers._TRAINED.pop(keras.layers.BatchNormalization)
     try:
         return build()
     finally:
-        training_layers._TRAINED[keras.layers.BatchNormalization] = fused
+        layers._TRAINED[keras.layers.BatchNormalization] = fused
 
 
 def whole_fit(materials, steps: int):
     """``fit`` with tf.data and the callbacks of every step."""
-    from sesemi import assembly, callbacks, progress
+    from sesemi.assembly import build
+    from sesemi.runs import callbacks, progress
 
-    model = assembly.build_model(materials, fit_whitening=False)
-    batches = assembly.batches(materials, 0, 10**9)
+    model = build.build_model(materials, fit_whitening=False)
+    batches = build.batches(materials, 0, 10**9)
     timing = {"steps_per_epoch": 10**9, "first_step": 0}
     saver = callbacks.SaveAndStop(None, dict, every_s=float("inf"), **timing)
     saver.on_epoch_end = lambda *_, **__: None  # the short epochs below end nothing

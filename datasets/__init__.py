@@ -8,16 +8,15 @@ import importlib
 from pathlib import Path
 
 import numpy as np
-
-from datasets import folder, image_files
-from datasets.base import ImageData, Reading, held_out
-from datasets.lazy_images import Joined, compact, only
+from sesemi.datasets import folder, image_files
+from sesemi.datasets.base import ImageData, Reading, held_out
+from sesemi.datasets.lazy_images import Joined, compact, only
 
 LOADERS = {
-    "digits": "datasets.digits",
-    "cifar10": "datasets.cifar10",
-    "cifar100": "datasets.cifar100",
-    "svhn": "datasets.svhn",
+    "digits": "sesemi.datasets.digits",
+    "cifar10": "sesemi.datasets.cifar10",
+    "cifar100": "sesemi.datasets.cifar100",
+    "svhn": "sesemi.datasets.svhn",
 }
 
 
@@ -50,7 +49,7 @@ def load(name: str, data_dir: str | Path | None = None, how: Reading | None = No
 
 
 def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
-    from datasets import tfds_sets
+    from sesemi.datasets import tfds_sets
 
     parts = tfds_sets.load(name, place, side=how.side, resize=how.resize, limit=how.limit, say=how.say)
     labeled, pool = len(parts.labels), parts.pool
@@ -95,7 +94,7 @@ def files_sha256(name: str, data_dir: str | None, labels_file: str | None) -> st
 
 def refuse_extra(text: str | None, count: int | None) -> None:
     """`extra.refuse`."""
-    from datasets import extra
+    from sesemi.datasets import extra
 
     extra.refuse(text, count)
 
@@ -115,7 +114,7 @@ def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, 
         ValueError: see `extra.load`; or images that are not square.
         FileNotFoundError: a file is missing.
     """
-    from datasets import extra
+    from sesemi.datasets import extra
 
     _, height, width, channels = data.train_images.shape
     if height != width:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-
-from datasets import cifar, files
-from datasets.base import ImageData
+from sesemi.datasets import cifar, files
+from sesemi.datasets.base import ImageData
 
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
 ARCHIVE = files.Archive(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import cifar, files
-from datasets.base import ImageData
+from sesemi.datasets import cifar, files
+from sesemi.datasets.base import ImageData
 
 CLASSES = tuple(
     """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can

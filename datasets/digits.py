@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-
-from datasets.base import ImageData
+from sesemi.datasets.base import ImageData
 
 TRAIN = 1000
 _SPLIT_SEED = 0

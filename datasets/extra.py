@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from datasets import files, image_files, imagenet32, lazy_images, tiny_images
-from datasets.base import EXTRA_FORMS, one_line, some
+from sesemi.datasets import files, image_files, imagenet32, lazy_images, tiny_images
+from sesemi.datasets.base import EXTRA_FORMS, one_line, some
 
 _FLAG = "--extra-source "
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from datasets import image_files, label_table
-from datasets.base import ImageData, Reading, held_out, printable, some
-from datasets.lazy_images import ImageFiles, compact, only
+from sesemi.datasets import image_files, label_table
+from sesemi.datasets.base import ImageData, Reading, held_out, printable, some
+from sesemi.datasets.lazy_images import ImageFiles, compact, only
 
 # In this order they are read and held: training images are in front of the test.
 PARTS = ("labeled", "unlabeled", "validation", "test")

@@ -4,8 +4,8 @@ import socket
 import urllib.request
 from pathlib import Path
 
-from datasets import tfds_builder, tfds_records
-from datasets.base import EXTRA_FORMS, one_line
+from sesemi.datasets import tfds_builder, tfds_records
+from sesemi.datasets.base import EXTRA_FORMS, one_line
 
 _NAME = "imagenet_resized/32x32"
 _HOST = "www.image-net.org"

@@ -4,7 +4,7 @@ import codecs
 import csv
 from pathlib import Path
 
-from datasets.base import printable
+from sesemi.datasets.base import printable
 
 # The last is what pandas makes of -1 in a column with gaps.
 UNLABELED = ("", "-1", "-1.0")

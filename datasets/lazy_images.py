@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from datasets import image_files
+from sesemi.datasets import image_files
 
 _CHUNK = 4096
 

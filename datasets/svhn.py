@@ -6,9 +6,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-
-from datasets import files
-from datasets.base import ImageData
+from sesemi.datasets import files
+from sesemi.datasets.base import ImageData
 
 CLASSES = tuple("0123456789")
 FILES = {

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from datasets import image_files
-from datasets.lazy_images import Pictures
+from sesemi.datasets import image_files
+from sesemi.datasets.lazy_images import Pictures
 
 # TFRecord: the length in 8 bytes and its checksum in 4, the data, the checksum of these in 4.
 _LENGTH, _HEADER, _FOOTER = 8, 12, 4

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from datasets import image_files, tfds_builder, tfds_records
-from datasets.base import one_line
+from sesemi.datasets import image_files, tfds_builder, tfds_records
+from sesemi.datasets.base import one_line
 
 # The test, and then validation: the first of them that has labels is the test.
 _HELD_OUT = ("test", "validation", "val", "valid")

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-
-from datasets import cifar100, unpickle
-from datasets.base import EXTRA_FORMS, one_line, some
+from sesemi.datasets import cifar100, unpickle
+from sesemi.datasets.base import EXTRA_FORMS, one_line, some
 
 FILES = ("tiny_images.bin", "tiny_index.pkl")
 NOTE = (

@@ -5,13 +5,13 @@ import importlib
 import keras
 
 NETWORKS = {
-    "convnet": "models.convnet",
-    "wrn": "models.wrn",
-    "nin": "models.nin",
-    "mini": "models.mini",
+    "convnet": "sesemi.models.convnet",
+    "wrn": "sesemi.models.wrn",
+    "nin": "sesemi.models.nin",
+    "mini": "sesemi.models.mini",
     # Others' name for the same network.
-    "cnn13": "models.convnet",
-    "shakeshake26": "models.shakeshake26",
+    "cnn13": "sesemi.models.convnet",
+    "shakeshake26": "sesemi.models.shakeshake26",
 }
 
 

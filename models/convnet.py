@@ -4,8 +4,7 @@ Others call it CNN-13. On 32 x 32 images the feature map is 6 x 6 x 128.
 """
 
 import keras
-
-from models.layers import conv, norm_relu
+from sesemi.models.layers import conv, norm_relu
 
 SMALLEST = 12
 _SLOPE = 0.1

@@ -4,8 +4,7 @@ On 32 x 32 images the feature map is 8 x 8 x 192.
 """
 
 import keras
-
-from models.layers import conv, norm_relu
+from sesemi.models.layers import conv, norm_relu
 
 SMALLEST = 8
 _GROUPS = (((192, 5), (160, 1), (96, 1)), ((192, 5), (192, 1), (192, 1)), ((192, 3), (192, 1), (192, 1)))

@@ -1,13 +1,12 @@
 """Shake-Shake 26 2x96d (Gastaldi 2017, arXiv:1705.07485), the residual network of Tarvainen & Valpola 2017.
 
 Twelve blocks of two branches with two convolutions each, 96, 192 and 384 wide. Each block averages its branches here;
-in training they are shaken (`sesemi.training_layers.ShakeShake` takes the place of each Average). On 32 x 32 images
+in training they are shaken (`sesemi.primitives.layers.ShakeShake` takes the place of each Average). On 32 x 32 images
 the feature map is 8 x 8 x 384.
 """
 
 import keras
-
-from models.layers import conv
+from sesemi.models.layers import conv
 
 SMALLEST = 8
 _BLOCKS = 4

@@ -4,20 +4,25 @@ Public names are loaded on first use, so that ``import sesemi`` (and with it ``-
 """
 
 import importlib
+import os.path
+
+# In a checkout `models` and `datasets` lie beside this package; installed, they lie in it.
+if not os.path.isdir(os.path.join(__path__[0], "models")):
+    __path__.append(os.path.dirname(__path__[0]))
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Classifier": "sesemi.classifier",
-    "RunConfig": "sesemi.config",
-    "EMATeacher": "sesemi.teacher",
+    "Classifier": "sesemi.training.classifier",
+    "RunConfig": "sesemi.config.run_config",
+    "EMATeacher": "sesemi.training.teacher",
     "InputError": "sesemi.errors",
     "SemiSupervisedClassifier": "sesemi.estimator",
-    "SemiSupervisedModel": "sesemi.training",
+    "SemiSupervisedModel": "sesemi.training.model",
     "METHODS": "sesemi.methods",
-    "index_batches": "sesemi.pipeline",
-    "DevicePixels": "sesemi.pipeline",
-    "run": "sesemi.runner",
+    "index_batches": "sesemi.pipeline.batches",
+    "DevicePixels": "sesemi.pipeline.batches",
+    "run": "sesemi.runs.run",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from sesemi.cli import COMMANDS
+from sesemi.commands.train import COMMANDS
 
 if __name__ == "__main__":
     name = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -12,6 +12,6 @@ if __name__ == "__main__":
     if name and not name.startswith("-"):
         print(f"python -m sesemi: {name!r}: no such command; there are {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
-    from sesemi.cli import main
+    from sesemi.commands.train import main
 
     sys.exit(main(program="python -m sesemi"))

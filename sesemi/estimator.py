@@ -11,8 +11,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from sesemi import assembly, callbacks, evaluate, export, splits
-from sesemi import config as config_module
+from sesemi.assembly import build
+from sesemi.config import run_config as config_module
+from sesemi.inference import predictions
+from sesemi.pipeline import splits
+from sesemi.runs import callbacks
+from sesemi.training import export
 
 UNLABELED = -1
 # What the images and labels of `fit` say, what an argument of its own says, and what belongs to runs in folders.
@@ -77,15 +81,15 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         images = _images(X)
         labels, classes = _encode(y, len(images))
         config = self._config(images)
-        data = assembly.in_memory(images, labels, [str(name) for name in classes], config)
+        data = build.in_memory(images, labels, [str(name) for name in classes], config)
         split = splits.split(
             data.train_labels, "all", config.seed, classes=len(classes), exclude_labeled=config.exclude_labeled
         )
         with _global_state_kept():
-            materials = assembly.place(assembly.Materials(config, data, split, data_digest=""))
-            model = assembly.build_model(materials, fit_whitening=True)
+            materials = build.place(build.Materials(config, data, split, data_digest=""))
+            model = build.build_model(materials, fit_whitening=True)
             model.fit(
-                assembly.batches(materials, 0, config.total_steps),
+                build.batches(materials, 0, config.total_steps),
                 epochs=config.epochs,
                 steps_per_epoch=config.steps_per_epoch,
                 shuffle=False,
@@ -117,7 +121,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 "seed": self._seed(),
             }
         )
-        return assembly.complete(config)
+        return build.complete(config)
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
@@ -135,8 +139,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         if images.shape[1:] != self.model_.input_shape[1:]:
             raise ValueError(f"images of {self.model_.input_shape[1:]} were fitted, got {images.shape[1:]}")
         if self._classify is None:
-            self._classify = evaluate.Compiled(self.model_)
-        return evaluate.probabilities(self._classify, images)
+            self._classify = predictions.Compiled(self.model_)
+        return predictions.probabilities(self._classify, images)
 
     def predict(self, X):  # noqa: N803
         """``[N]``: the most probable of ``classes_``."""

@@ -10,20 +10,24 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-from sesemi import cli, quiet  # noqa: E402
+from sesemi.commands import train  # noqa: E402
+from sesemi.distribution import start  # noqa: E402
 
-cli.select_device("cpu")
-cli.prepare_tensorflow()
-quiet.load_tensorflow(cpus=2)
+train.select_device("cpu")
+train.prepare_tensorflow()
+start.load_tensorflow(cpus=2)
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from sesemi import augment, pipeline, randaugment, replicas, training  # noqa: E402
-from sesemi.classifier import Classifier  # noqa: E402
+from sesemi.augmentation import randaugment, views  # noqa: E402
 from sesemi.methods import METHODS, WithRotation  # noqa: E402
+from sesemi.pipeline import batches  # noqa: E402
+from sesemi.primitives import replicas  # noqa: E402
+from sesemi.training.classifier import Classifier  # noqa: E402
+from sesemi.training.model import SemiSupervisedModel  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -91,13 +95,13 @@ class Small:
         with replicas.scope(strategy or tf.distribute.get_strategy()):
             trunk = tiny_trunk(trunk_dropout)
             classifier = Classifier(trunk, 3, dropout=0.3, preprocess=preprocess, synchronized=synchronized)
-            visible = pipeline.visible_labels(self.labels, self.labeled) if labels is None else labels
+            visible = batches.visible_labels(self.labels, self.labeled) if labels is None else labels
             made = METHODS[method](**arguments)
-            model = training.SemiSupervisedModel(
+            model = SemiSupervisedModel(
                 classifier,
                 made if self_supervision is None else WithRotation(made, self_supervision),
-                pixels=pipeline.DevicePixels(self.images, visible),
-                augmentation=augment.Augmentation(shift=1, flip=True, noise=0.15, strong=CUTOUT_ONLY),
+                pixels=batches.DevicePixels(self.images, visible),
+                augmentation=views.Augmentation(shift=1, flip=True, noise=0.15, strong=CUTOUT_ONLY),
                 seed=5,
                 joint_forward=joint_forward,
                 regularize_labeled=regularize_labeled,
@@ -111,7 +115,7 @@ class Small:
 
     def batches(self, start=0, stop=3, pool=None):
         pool = self.unlabeled if pool is None else pool
-        return pipeline.index_batches(
+        return batches.index_batches(
             self.labeled, pool, labeled_batch_size=6, batch_size=6, seed=1, start=start, stop=stop
         )
 
@@ -122,10 +126,10 @@ class Small:
 @pytest.fixture
 def stop_at(monkeypatch):
     """Give it a hook of `SaveAndStop` and a condition: there, once, a run of this process is asked to stop."""
-    from sesemi import callbacks, runner
+    from sesemi.runs import callbacks, run
 
     def arrange(hook, when):
-        monkeypatch.setattr(runner, "signals_to", contextlib.nullcontext)
+        monkeypatch.setattr(run, "signals_to", contextlib.nullcontext)
         original, stops = getattr(callbacks.SaveAndStop, hook), []
 
         def stops_here(self, number, logs=None):

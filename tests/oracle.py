@@ -6,8 +6,8 @@ The network's logits are ``flattened image @ matrix``; what a method draws at ra
 import numpy as np
 import tensorflow as tf
 
-from sesemi import rng as random
 from sesemi.methods.base import Batch, Sizes
+from sesemi.primitives import rng as random
 
 CLASSES, PIXELS = 3, 8
 TINY = np.longdouble("1e-4900")
@@ -16,7 +16,7 @@ INDEX = np.array([7, 2, 5, 0])
 
 
 class Linear:
-    """Stands for `sesemi.network.Network`; writes down how it was called."""
+    """Stands for `sesemi.training.network.Network`; writes down how it was called."""
 
     def __init__(self, matrix, joint=True):
         self.matrix, self.joint, self.calls = tf.constant(matrix, tf.float32), joint, []

@@ -2,7 +2,7 @@
 
 import importlib
 
-from sesemi import presets
+from sesemi.config import presets
 from sesemi.methods.base import Batch, Method, Sizes, Views
 from sesemi.methods.with_rotation import WithRotation
 

@@ -6,8 +6,8 @@ arXiv:2106.04732, §3.
 
 from keras import ops
 
-from sesemi import losses, memory, replicas, schedules
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory, replicas, schedules
 
 
 class AdaMatch(Method):

@@ -7,12 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from sesemi import schedules
+from sesemi.primitives import schedules
 
 
 @dataclass(frozen=True)
 class Views:
-    """Which views of its images a method wants, as kinds of `sesemi.augment`.
+    """Which views of its images a method wants, as kinds of `sesemi.augmentation.views`.
 
     Args:
         labeled: of the labeled images.
@@ -62,7 +62,7 @@ class Batch:
             do not say.
         step: updates so far, a scalar.
         progress: updates so far / updates of the run, float32 in [0, 1].
-        draws: the method's own random numbers of this step (`sesemi.rng.Draws`).
+        draws: the method's own random numbers of this step (`sesemi.primitives.rng.Draws`).
         also_labeled: a tensor ``[B, H, W, C]`` for each of `Views.also_labeled`, of the labeled images.
         report: where pseudo-labels are left.
     """
@@ -160,7 +160,7 @@ class Method(keras.layers.Layer):
         Args:
             labeled: labeled images a step.
             unlabeled: unlabeled images a step.
-            joint_forward: see `sesemi.training.SemiSupervisedModel`.
+            joint_forward: see `sesemi.training.model.SemiSupervisedModel`.
             regularize_labeled: the same.
 
         Raises:
@@ -198,7 +198,7 @@ class Method(keras.layers.Layer):
         return self.add_weight(name=name, shape=shape, initializer="zeros", dtype="float32", trainable=False)
 
     def running_average(self, name: str, shape: tuple[int, ...], initial: float):
-        """A variable for `sesemi.memory.move`; a weight, so saved and resumed with the model."""
+        """A variable for `sesemi.primitives.memory.move`; a weight, so saved and resumed with the model."""
         constant = keras.initializers.Constant(initial)
         return self.add_weight(name=name, shape=shape, initializer=constant, dtype="float32", trainable=False)
 
@@ -215,7 +215,7 @@ class Method(keras.layers.Layer):
 
         Args:
             batch: the views.
-            student: `sesemi.network.Network` of the weights that are trained.
+            student: `sesemi.training.network.Network` of the weights that are trained.
             teacher: the same of their running average, or None if the method has none.
 
         Returns:

@@ -7,8 +7,8 @@ arXiv:2112.05825.
 import keras
 from keras import ops
 
-from sesemi import losses, rotation
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, rotation
 
 
 class CRMatch(Method):

@@ -5,8 +5,8 @@ X. Wang et al., "Debiased Learning from Naturally Imbalanced Pseudo-Labels", CVP
 
 from keras import ops
 
-from sesemi import losses, memory, replicas
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory, replicas
 
 
 class DebiasMatch(Method):

@@ -6,9 +6,9 @@ B. Chen et al., "Debiased Self-Training for Semi-Supervised Learning", NeurIPS 2
 import keras
 from keras import ops
 
-from sesemi import losses
 from sesemi.methods.base import Method, Views
-from sesemi.training_layers import StepDropout
+from sesemi.primitives import losses
+from sesemi.primitives.layers import StepDropout
 
 
 class DST(Method):

@@ -6,8 +6,8 @@ arXiv:2001.07685, Algorithm 1.
 
 from keras import ops
 
-from sesemi import losses, memory
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory
 
 
 class FixMatch(Method):

@@ -8,8 +8,8 @@ import math
 
 from keras import ops
 
-from sesemi import losses, memory
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory
 
 
 class FlexMatch(Method):

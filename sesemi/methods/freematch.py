@@ -6,8 +6,8 @@ Algorithm 1.
 
 from keras import ops
 
-from sesemi import losses, memory, replicas
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory, replicas
 
 
 class FreeMatch(Method):

@@ -5,9 +5,9 @@ V. Verma et al., "Interpolation Consistency Training", IJCAI 2019, arXiv:1903.03
 
 from keras import ops
 
-from sesemi import losses, schedules
 from sesemi.methods.base import Method, Views
-from sesemi.mixing import mix
+from sesemi.primitives import losses, schedules
+from sesemi.primitives.mixing import mix
 
 
 class ICT(Method):

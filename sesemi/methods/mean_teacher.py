@@ -6,14 +6,14 @@ A. Tarvainen and H. Valpola, "Mean teachers are better role models", NeurIPS 201
 import keras
 from keras import ops
 
-from sesemi import losses, schedules
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, schedules
 
 
 class MeanTeacher(Method):
     """``L = CE(y, p(x)) + w(t) d(p(u'), sg p'(u''))``, p' by the teacher ``theta' <- a theta' + (1 - a) theta``.
 
-    `sesemi.teacher.EMATeacher` moves the teacher after each update. With two heads (the authors' program, "logit
+    `EMATeacher` moves the teacher after each update. With two heads (the authors' program, "logit
     distance cost") the class head learns from labels, a second head is drawn towards the teacher's *class* head, and
     the two are held together by the cost times the mean squared difference of their logits.
 

@@ -2,9 +2,9 @@
 
 from keras import ops
 
-from sesemi import losses, memory, schedules
 from sesemi.methods.base import Method, Views
-from sesemi.mixing import mix
+from sesemi.primitives import losses, memory, schedules
+from sesemi.primitives.mixing import mix
 
 
 class MixPseudoLabel(Method):

@@ -6,9 +6,9 @@ Algorithm 1 and equations 2-7.
 
 from keras import ops
 
-from sesemi import losses, schedules
 from sesemi.methods.base import Method, Views
-from sesemi.mixing import interleave, mix
+from sesemi.primitives import losses, schedules
+from sesemi.primitives.mixing import interleave, mix
 
 
 class MixMatch(Method):

@@ -7,8 +7,8 @@ Algorithm 1.
 import numpy as np
 from keras import ops
 
-from sesemi import losses, memory
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory
 
 
 class NoisyStudent(Method):
@@ -17,7 +17,7 @@ class NoisyStudent(Method):
     The run is cut into ``1 + rounds`` equal parts, each with the whole learning-rate schedule. In the first one a
     student learns from labels alone. Before each of the others, the student that is done says what it thinks of
     every training image, without noise (`next_student`), and a new one with other first weights takes its place
-    (`sesemi.students.NewStudents`). The noise is RandAugment on the unlabeled images, and dropout; labeled ones are
+    (`NewStudents`). The noise is RandAugment on the unlabeled images, and dropout; labeled ones are
     augmented weakly (as in TLlib; in the paper they are under noise too).
 
     Args:

@@ -3,8 +3,8 @@
 S. Laine and T. Aila, "Temporal Ensembling for Semi-Supervised Learning", ICLR 2017, arXiv:1610.02242, Algorithm 1.
 """
 
-from sesemi import losses, schedules
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, schedules
 
 
 class PiModel(Method):

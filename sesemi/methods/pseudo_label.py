@@ -5,8 +5,8 @@ D.-H. Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Meth
 
 from keras import ops
 
-from sesemi import losses, memory, schedules
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory, schedules
 
 
 class PseudoLabel(Method):

@@ -7,9 +7,9 @@ ICLR 2020, arXiv:1911.09785, Algorithm 1.
 import keras
 from keras import ops
 
-from sesemi import losses, replicas, rotation, schedules
 from sesemi.methods.base import Method, Views
-from sesemi.mixing import mix
+from sesemi.primitives import losses, replicas, rotation, schedules
+from sesemi.primitives.mixing import mix
 
 WINDOW = 128
 

@@ -6,8 +6,8 @@ X. Wang et al., "Self-Tuning for Data-Efficient Deep Learning", ICML 2021, arXiv
 import keras
 from keras import ops
 
-from sesemi import losses, memory, replicas, schedules
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory, replicas, schedules
 
 
 class SelfTuning(Method):

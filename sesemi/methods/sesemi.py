@@ -6,8 +6,8 @@ arXiv:1906.10343.
 
 import keras
 
-from sesemi import losses, rotation
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, rotation
 
 
 class SESEMI(Method):

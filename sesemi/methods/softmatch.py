@@ -6,8 +6,8 @@ arXiv:2301.10921, Algorithm 1.
 
 from keras import ops
 
-from sesemi import losses, memory, replicas
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory, replicas
 
 
 class SoftMatch(Method):

@@ -1,7 +1,7 @@
 """Supervised learning from the labeled images alone: the baseline, or with all labels the oracle."""
 
-from sesemi import losses
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses
 
 
 class Supervised(Method):

@@ -5,8 +5,8 @@ S. Laine and T. Aila, "Temporal Ensembling for Semi-Supervised Learning", ICLR 2
 
 from keras import ops
 
-from sesemi import losses, memory, schedules
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, memory, schedules
 
 
 class TemporalEnsembling(Method):

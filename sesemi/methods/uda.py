@@ -5,8 +5,8 @@ Q. Xie et al., "Unsupervised Data Augmentation for Consistency Training", NeurIP
 
 from keras import ops
 
-from sesemi import losses, replicas
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import losses, replicas
 
 TSA = ("none", "linear", "exp", "log")
 

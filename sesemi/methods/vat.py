@@ -5,8 +5,8 @@ T. Miyato et al., "Virtual Adversarial Training", 2017, arXiv:1704.03976, Algori
 
 from keras import ops
 
-from sesemi import autodiff, losses, schedules
 from sesemi.methods.base import Method, Views
+from sesemi.primitives import autodiff, losses, schedules
 
 
 class VAT(Method):
@@ -19,7 +19,7 @@ class VAT(Method):
 
     Args:
         weight: w, 1 in the paper.
-        epsilon: norm of the perturbation of an image. Ours have norm 55 (`sesemi.preprocess`), so 8, which the paper
+        epsilon: norm of the perturbation of an image. Ours have norm 55 (after GCN), so 8, which the paper
             takes for CIFAR-10, is about a seventh of it.
         xi: norm of the probe. Published values of 1e-6 lose the direction in float32; 1 is a fiftieth of an image.
         power_iterations: 1 in the paper.

@@ -4,9 +4,9 @@ import dataclasses
 
 import keras
 
-from sesemi import losses, rotation
 from sesemi.methods.base import Method
 from sesemi.methods.sesemi import SESEMI
+from sesemi.primitives import losses, rotation
 
 _TAKEN_OVER = ("unlabeled_pool", "ema_decay", "evaluated", "remembers_images", "gives_pseudo_labels", "students")
 

@@ -1,0 +1,1 @@
+"""From a `RunConfig` to data, split, batches and a compiled model."""

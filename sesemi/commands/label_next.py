@@ -1,0 +1,200 @@
+"""``python -m sesemi label-next RUN``: the unlabeled images of a run that are most worth labeling next."""
+
+import argparse
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sesemi.commands import classifying
+from sesemi.commands.train import OneLineParser
+from sesemi.config import run_config as config_module
+from sesemi.errors import InputError
+
+SCORES = ("margin", "entropy", "disagreement")
+COLUMNS = ("path", "label", "guess", "probability", "score")
+_MOST_PICTURES = 120
+_A_ROW = 8
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m sesemi label-next") -> int:
+    """Rank, print and write.
+
+    Returns:
+        Exit code: 0 done, 2 no such run, or nothing to label (one line on stderr).
+    """
+    args = _parser(program).parse_args(arguments)
+    return classifying.run(program, lambda: _rank(args))
+
+
+def _rank(args) -> None:
+    config = _config_of(args.run, args.data_dir)
+    table = args.csv or args.run / "label_next.csv"
+    _refuse_to_overwrite(table, _picture_of(table))
+    classifying.refuse_unwritable("--csv", table.parent)
+    if args.count < 1:
+        raise InputError(f"--count {args.count}: must be 1 or more")
+    _write(args, config, classifying.load(args.run, args.gpu), table)
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder of a finished run, such as runs/NAME")
+    parser.add_argument("--count", type=int, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument(
+        "--by",
+        choices=SCORES,
+        default="margin",
+        help="margin: the two best classes are close; entropy: all are; disagreement: student and teacher, or one view "
+        "and the mean of several, say different things (default: margin)",
+    )
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="default: RUN/label_next.csv; a picture, FILE-pictures.png, lies beside it",
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="where the images are now (default: where they were)")
+    classifying.add_device_flag(parser)
+    return parser
+
+
+def _config_of(run: Path, data_dir: str | None):
+    try:
+        config, _ = config_module.from_json((run / "config.json").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{run}: not the folder of a run (config.json cannot be read: {error})") from error
+    except InputError as error:
+        raise InputError(f"{run}/config.json: {error}") from error
+    return config if data_dir is None else config.replace(data_dir=data_dir)
+
+
+def _picture_of(table: Path) -> Path:
+    return table.with_name(f"{table.stem}-pictures.png")
+
+
+def _refuse_to_overwrite(table: Path, picture: Path) -> None:
+    """Nothing is lost but what this command has written and nobody has filled in."""
+    if not os.path.lexists(table):
+        if os.path.lexists(picture):
+            raise InputError(f"{picture}: is there already, and would be overwritten; give another --csv")
+        return
+    try:
+        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            header, *rows = [*csv.reader(file)] or [()]
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{table}: is there and no table of label-next ({error}); give another --csv") from error
+    if tuple(header) != COLUMNS:
+        raise InputError(f"{table}: is there and no table of label-next; give another --csv")
+    if any(len(row) != len(COLUMNS) or row[COLUMNS.index("label")].strip() for row in rows):
+        raise InputError(f"{table}: labels are filled in there already; give another --csv")
+
+
+def _write(args, config, model, table: Path) -> None:
+    import numpy as np
+
+    from sesemi.assembly import build
+    from sesemi.report import pictures
+    from sesemi.runs.checkpoints import CheckpointError, write_atomically, write_whole
+
+    picture = _picture_of(table)
+    materials = build.load(config)
+    data = materials.data
+    if data.class_names != model.class_names or data.train_images.shape[1:] != model.image_shape:
+        raise InputError(f"{args.run}: its model was trained on other classes or image sizes than the data have now")
+    candidates = _candidates(materials)
+    probs = _probabilities(model, data.train_images, candidates)
+    worth = _worth(args.by, args.run, model, data.train_images, candidates, probs)
+    first = np.argsort(-worth, kind="stable")[: args.count]
+    names = [str(i) if data.paths is None else data.paths[i] for i in candidates[first]]
+    guesses = [model.class_names[label] for label in probs[first].argmax(axis=1)]
+    sure = probs[first].max(axis=1)
+    rows = zip(names, [""] * len(first), guesses, sure, worth[first], strict=True)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*r[:3], f"{r[3]:.4f}", f"{r[4]:.4f}") for r in rows)])
+    shown = candidates[first[:_MOST_PICTURES]]
+    captions = [f"{pictures.short(name, 14)} {100 * p:.0f} %" for name, p in zip(guesses, sure, strict=True)]
+    rows = [
+        (
+            f"line {start + 2} of the table on",
+            data.train_images[shown[start : start + _A_ROW]],
+            captions[start : start + _A_ROW],
+        )
+        for start in range(0, len(shown), _A_ROW)
+    ]
+    grid = pictures.views_grid(rows)
+    try:
+        write_whole(picture, lambda path: path.write_bytes(grid))
+        write_atomically(table, text.getvalue())
+    except CheckpointError as error:
+        raise InputError(str(error)) from error
+    print(f"{len(first)} of {len(candidates)} unlabeled images, by {args.by}: {table}   picture: {picture}")
+    if len(shown) < len(first):
+        print(f"the picture shows the first {len(shown)}")
+    if config.dataset == "folder":
+        again = " beside the lines of the table that the run had" if config.labels_file else ""
+        print(f"fill in the column 'label' and train again with --labels-file {table}{again}")
+
+
+def _candidates(materials):
+    """Indices of images without a label; where all have one, of those whose label the run did not see."""
+    import numpy as np
+
+    data, split = materials.data, materials.split
+    own = np.arange(len(data.train_labels) - data.extra)
+    unlabeled = own[data.train_labels[own] < 0]
+    if data.validation is not None:
+        unlabeled = np.setdiff1d(unlabeled, data.validation)
+    if not len(unlabeled):
+        unlabeled = np.setdiff1d(own, np.concatenate([split.labeled, split.validation]))
+    if not len(unlabeled):
+        raise InputError(f"{materials.config.run_dir}: every image is labeled; there is nothing to label next")
+    return unlabeled
+
+
+def _probabilities(model, images, candidates):
+    from sesemi.inference import predictions
+
+    return predictions.probabilities(predictions.Compiled(model.model), predictions.Rows(images, candidates))
+
+
+def _worth(by: str, run: Path, model, images, candidates, probs) -> Any:
+    if by != "disagreement":
+        return worth(by, probs)
+    from sesemi.inference import predictions, saved
+
+    for other in ("student", "teacher"):
+        path = run / f"model_{other}.keras"
+        if path.exists():
+            return divergence(probs, _probabilities(saved.load(path), images, candidates))
+    averaged = predictions.multi_view_probabilities(
+        model.model, predictions.Rows(images, candidates), model.augmentation
+    )
+    return divergence(probs, averaged)
+
+
+def worth(by: str, probs):
+    """How much would be learned from a label; more is more.
+
+    Args:
+        by: ``margin``: 1 minus the difference of the two largest probabilities (Scheffer et al. 2001), or ``entropy``,
+            in nats.
+        probs: ``[N, C]``.
+
+    Returns:
+        ``[N]`` float.
+    """
+    import numpy as np
+
+    if by == "entropy":
+        return -np.sum(probs * np.log(np.maximum(probs, 1e-12)), axis=1)
+    second, best = np.sort(probs, axis=1)[:, -2:].T
+    return 1 - (best - second)
+
+
+def divergence(p, q):
+    """Jensen-Shannon divergence of each row, in nats: ``(KL(p, m) + KL(q, m)) / 2``, m the mean; in 0 … ln 2."""
+    mean = (p + q) / 2
+    return worth("entropy", mean) - (worth("entropy", p) + worth("entropy", q)) / 2

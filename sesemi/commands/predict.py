@@ -1,0 +1,168 @@
+"""``python -m sesemi predict MODEL PATH...``: the classes of pictures, by a classifier that a run has left."""
+
+import argparse
+import contextlib
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sesemi.commands.classifying import Progress, add_model_flags, answers, load, printable, refuse_unwritable, run
+from sesemi.commands.train import OneLineParser
+from sesemi.errors import InputError
+
+_COLUMNS = ("path", "class", "probability")
+
+
+def build_parser(program: str) -> OneLineParser:
+    """The parser."""
+    parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
+    parser.add_argument("model", metavar="MODEL", help="a run folder, such as runs/NAME, or its model.keras")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="pictures, folders (all pictures in them, at any depth), or .npy files of uint8 [N, H, W, C] or [N, H, W]",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a table, whole or not at all, instead of lines")
+    parser.add_argument(
+        "--top", type=_positive, default=1, metavar="K", help="the K most probable classes (default: 1)"
+    )
+    parser.add_argument(
+        "--min-confidence",
+        type=_probability,
+        default=0.0,
+        metavar="P",
+        help="name no class where the largest probability is below P, from 0 to 1 (default: 0)",
+    )
+    add_model_flags(parser)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: give a number from 1")
+
+
+def _probability(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: give a number from 0 to 1")
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    """Only a table of predictions gives way to another one."""
+    own = ",".join(_COLUMNS).encode()
+    with open(path, "rb") as file:
+        if file.read(len(own)) not in (own, b""):
+            raise InputError(f"--csv {path}: is there and no table of predictions; give another name")
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".partial-{path.name}")
+
+
+@contextlib.contextmanager
+def _to_csv(path: Path, top: int) -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
+    """A table that appears by one rename, once all of it is on the disk; paths keep their bytes."""
+    partial = _partial(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            table = csv.writer(file, lineterminator="\n")
+            # The writer leaves a lone carriage return as it is, and readers take it for the end of the line.
+            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            more = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "probability")]
+            table.writerow([*_COLUMNS, *more])
+
+            def write(name, best, pairs):
+                row = [name]
+                for kind, p in [(best, pairs[0][1]), *pairs[1:]]:
+                    row += [kind, f"{p:.6g}"]
+                (quoted if any("\r" in cell for cell in row) else table).writerow(row)
+
+            yield write
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _to_stdout() -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
+    encoding = sys.stdout.encoding or "utf-8"
+
+    def write(name, best, pairs):
+        cells = [(best or "?", pairs[0][1]), *pairs[1:]]
+        line = "  ".join([printable(name), *(f"{kind}  {100 * p:.1f} %" for kind, p in cells)])
+        print(line.encode(encoding, "backslashreplace").decode(encoding))
+
+    yield write
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m sesemi predict") -> int:
+    """Read, classify, print or write.
+
+    Returns:
+        Exit code: 0 done, 2 nothing could be classified (one line on stderr), 130 interrupted.
+    """
+    args = build_parser(program).parse_intermixed_args(arguments)
+    return run(program, lambda: _predict(args))
+
+
+def _predict(args) -> None:
+    from sesemi.inference import inputs
+
+    if args.csv:
+        refuse_unwritable("--csv", args.csv.parent)
+        if args.csv.exists() and not args.csv.is_file():
+            raise InputError(f"--csv {args.csv}: not a file; give another name")
+        if args.csv.exists():
+            _refuse_to_overwrite(args.csv)
+    sources = inputs.gather(args.paths)
+    saved = load(args.model, args.gpu)
+    if args.top > len(saved.class_names):
+        raise InputError(f"--top {args.top}: the model has {len(saved.class_names)} classes; give at most that")
+    for source in sources:
+        inputs.Reader(saved.image_shape, saved.resize).refuse(source)
+    total = sum(source.count for source in sources)
+    progress = Progress(total, bar=bool(args.csv) or not sys.stdout.isatty())
+    items = (item for source in sources for item in source.items())
+    done = abstained = 0
+    try:
+        with _to_csv(args.csv, args.top) if args.csv else _to_stdout() as write:
+            for batch, probs in answers(saved, items, progress, views=args.views):
+                order = (-probs).argsort(axis=1, kind="stable")[:, : args.top]
+                for name, row, classes in zip(batch.names, probs, order, strict=True):
+                    pairs = [(saved.class_names[k], float(row[k])) for k in classes]
+                    sure = pairs[0][1] >= args.min_confidence
+                    abstained += not sure
+                    write(name, pairs[0][0] if sure else "", pairs)
+                done += len(batch.names)
+            if not done:
+                raise InputError(f"none of {total} pictures could be decoded")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        own = args.csv and error.filename in (None, str(_partial(args.csv)), str(args.csv))
+        where = f"--csv {args.csv}: cannot be written" if own else error.filename or "output"
+        raise InputError(f"{where}: {error.strerror or error}") from error
+    finally:
+        progress.close()
+    _conclude(args, done, total, abstained)
+
+
+def _conclude(args, done: int, total: int, abstained: int) -> None:
+    if done < total:
+        print(f"{total - done} of {total} pictures could not be decoded and are left out", file=sys.stderr)
+    if args.csv:
+        print(f"{done} pictures: {args.csv}", file=sys.stderr)
+    if args.min_confidence:
+        print(f"{abstained} of {done} pictures below {args.min_confidence:g}: no class is named", file=sys.stderr)

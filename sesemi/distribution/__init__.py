@@ -1,0 +1,1 @@
+"""Devices and processes: how TensorFlow starts, which devices share a run, what workers agree on."""

@@ -1,0 +1,69 @@
+"""Which devices share a run: from the flags to a strategy, or one line that says why not."""
+
+import tensorflow as tf
+
+from sesemi.config import checks
+from sesemi.config.run_config import RunConfig
+from sesemi.distribution import workers
+from sesemi.errors import InputError
+from sesemi.primitives import replicas
+
+
+def strategy(config: RunConfig) -> tf.distribute.Strategy:
+    """Of a run; the default one for a single device.
+
+    Raises:
+        InputError: there are not as many devices as the flags say, or the batches do not divide by their number.
+    """
+    found = replicas.of_workers() if workers.addresses() else replicas.on_devices(_names(config))
+    count = found.num_replicas_in_sync
+    check_batches(config, count)
+    if config.jit == "on" and count > 1:
+        raise InputError(
+            f"--jit on: XLA compiles a step for one device, not the exchange between {count}; leave it out"
+        )
+    return found
+
+
+def _names(config: RunConfig) -> list[str]:
+    if config.replicas_cpu > 1:
+        there = len(tf.config.list_logical_devices("CPU"))
+        if there < config.replicas_cpu:
+            raise InputError(
+                f"--replicas-cpu {config.replicas_cpu}: TensorFlow was started with {there}; call "
+                f"sesemi.distribution.start.load_tensorflow({config.replicas_cpu}) before anything else uses it"
+            )
+        return [f"CPU:{i}" for i in range(config.replicas_cpu)]
+    wanted = config.gpu.split(",")
+    if len(wanted) == 1:
+        return ["the default device"]
+    there = len(tf.config.list_logical_devices("GPU"))
+    if there < len(wanted):
+        raise InputError(
+            f"--gpu {config.gpu}: TensorFlow sees {there or 'no'} of these GPUs here; name those that there are, or "
+            f"--replicas-cpu {len(wanted)} to try it without"
+        )
+    return [f"GPU:{i}" for i in range(len(wanted))]
+
+
+def check_batches(config: RunConfig, count: int) -> None:
+    """Refuse batches that cannot be shared out evenly.
+
+    Args:
+        config: of the run.
+        count: devices that share a step.
+
+    Raises:
+        InputError: with the nearest sizes that can.
+    """
+    for name in ("batch_size", "labeled_batch_size"):
+        size = getattr(config, name)
+        extra = name == "batch_size" and checks.wants_extra(vars(config))
+        # Half of the unlabeled images of each device are extra ones.
+        step = 2 * count if extra else count
+        if size % step:
+            below, above = size // step * step, (size // step + 1) * step
+            better = f"{below} or {above}" if below else str(above)
+            flag = name.replace("_", "-")
+            halves = ", half of them with extra images" if extra else ""
+            raise InputError(f"--{flag} {size}: does not divide by {count} devices{halves}; use {better}")

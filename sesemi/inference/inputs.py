@@ -1,0 +1,306 @@
+"""Pictures that a user names (files, folders, arrays, test sets), brought to what a model takes, a batch at a time."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sesemi import datasets
+from sesemi.datasets import image_files, lazy_images
+from sesemi.datasets.base import ImageData, Reading
+from sesemi.errors import InputError
+
+# A name to show, and what is to be decoded: a file, or a row of an array.
+Item = tuple[str, Path | np.ndarray]
+ARRAY = ".npy"
+_HELD_OUT = "give folder --data-dir DIR in place of DIR to have them"
+_CHUNK = 200
+# Of pixels in memory; what is more is read when it is asked for.
+_LIMIT = 4096 * 2**20
+_GREY_OR_COLOR = (1, 3, 4)
+# ITU-R 601-2, as Pillow rounds it.
+_LUMA = np.array([19595, 38470, 7471], np.uint32)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A place that a user names.
+
+    Args:
+        path: of a picture, a folder or a ``.npy`` file.
+        count: how many pictures it has.
+        images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8 of a ``.npy`` file, not read yet; else None.
+    """
+
+    path: Path
+    count: int
+    images: np.ndarray | lazy_images.NumpyFile | None = None
+
+    def items(self) -> Iterator[Item]:
+        """All of them, in order."""
+        if self.images is not None:
+            yield from rows(f"{self.path}[{{}}]", self.images)
+        else:
+            found = image_files.find(self.path) if self.path.is_dir() else (self.path,)
+            yield from ((str(path), path) for path in found)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some pictures, decoded.
+
+    Args:
+        names: of those that are whole.
+        positions: ``[n]`` int, the places of these among all items, from 0.
+        images: ``[n, H, W, C]`` uint8.
+        broken: names of those that came between and cannot be decoded, and why.
+    """
+
+    names: list[str]
+    positions: np.ndarray
+    images: np.ndarray
+    broken: list[tuple[str, str]]
+
+
+def gather(paths: Sequence[str]) -> list[Source]:
+    """Look for what was named, and count the pictures.
+
+    Raises:
+        InputError: something is missing, or has no picture.
+    """
+    return [_source(Path(path)) for path in paths]
+
+
+def _source(path: Path) -> Source:
+    try:
+        if path.is_dir():
+            count = sum(1 for _ in image_files.find(path))
+            if not count:
+                raise InputError(f"{path}: no picture in it; looked for {', '.join(image_files.EXTENSIONS)}")
+            return Source(path, count)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such file or folder")
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be read ({error.strerror})") from error
+    if path.suffix.lower() != ARRAY:
+        return Source(path, 1)
+    images = _array(path)
+    return Source(path, len(images), images)
+
+
+def _array(path: Path) -> lazy_images.NumpyFile:
+    needed = "uint8 [N, H, W] or [N, H, W, C] is needed"
+    try:
+        images = lazy_images.NumpyFile(path)
+    # A damaged header makes numpy's reader fail in many ways.
+    except Exception as error:
+        raise InputError(f"{path}: not an array of images; {needed} ({' '.join(str(error).split())[:200]})") from error
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
+        raise InputError(f"{path}: {needed}, this is {images.dtype} {list(images.shape)}")
+    if images.ndim == 3 and images.shape[-1] in _GREY_OR_COLOR:
+        raise InputError(f"{path}: {needed}, this looks like one image, {list(images.shape)}; save it as [1, H, W, C]")
+    return images
+
+
+def rows(name: str, images) -> Iterator[Item]:
+    """The rows of an array, or of what is indexed by slices like one.
+
+    Args:
+        name: of a row; ``{}`` is where its number goes.
+        images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8.
+    """
+    before, after = name.rsplit("{}", 1)
+    for start in range(0, len(images), _CHUNK):
+        for number, image in enumerate(images[start : start + _CHUNK], start):
+            yield f"{before}{number}{after}", image
+
+
+class Reader:
+    """Decodes items to the shape that a model takes; called by several threads at once.
+
+    Args:
+        shape: height, width and channels.
+        resize: how pictures of another size are brought to it, see `image_files.decode`.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], resize: str):
+        self.shape, self._resize = tuple(shape), resize
+
+    def refuse(self, source: Source) -> None:
+        """Refuse what can never fit.
+
+        Raises:
+            InputError: another number of channels, or a model of images that are not square.
+        """
+        height, width, channels = self.shape
+        shape = None if source.images is None else source.images.shape[1:]
+        if shape and self._fits(shape):
+            return
+        if height != width or channels not in (1, 3):
+            needed = f"{ARRAY} files of uint8 [N, {height}, {width}, {channels}]"
+            raise InputError(f"{source.path}: this model takes only {needed}")
+        if shape and len(shape) == 3 and shape[2] not in _GREY_OR_COLOR:
+            raise InputError(f"{source.path}: {shape[2]} channels; 1 (grey), 3 (RGB) or 4 (RGBA) are known")
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return shape == self.shape or (*shape, 1) == self.shape
+
+    def __call__(self, what: Path | np.ndarray) -> np.ndarray:
+        """One picture ``[H, W, C]`` uint8.
+
+        Raises:
+            image_files.BrokenImageError: it cannot be decoded.
+        """
+        if isinstance(what, np.ndarray):
+            if self._fits(what.shape):
+                return what.reshape(self.shape)
+            color = image_files.resized(what[None], self.shape[0], self._resize)[0]
+        else:
+            color = image_files.decode(what, self.shape[0], self._resize)
+        return color if self.shape[2] == 3 else grey(color)
+
+
+def grey(images: np.ndarray) -> np.ndarray:
+    """Luma of RGB, as Pillow's mode ``L``: ``[..., 3]`` uint8 to ``[..., 1]`` uint8."""
+    return ((images @ _LUMA + 0x8000) >> 16).astype(np.uint8)[..., None]
+
+
+def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
+    """Decode by several threads; what is broken is left out, and every batch but the last has `size` pictures."""
+    items = enumerate(items)
+    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="read") as threads:
+        while True:
+            names, positions, images, broken = [], [], [], []
+            while chunk := list(itertools.islice(items, size - len(images))):
+                decoded = threads.map(_attempt, itertools.repeat(read), (what for _, (_, what) in chunk))
+                for (position, (name, _)), image in zip(chunk, decoded, strict=True):
+                    if isinstance(image, image_files.BrokenImageError):
+                        broken.append((name, str(image)))
+                    else:
+                        names.append(name)
+                        positions.append(position)
+                        images.append(image)
+            if not images and not broken:
+                return
+            stacked = np.stack(images) if images else np.empty((0, *read.shape), np.uint8)
+            yield Batch(names, np.array(positions, np.int64), stacked, broken)
+
+
+def _attempt(read: Reader, what: Path | np.ndarray) -> np.ndarray | image_files.BrokenImageError:
+    try:
+        return read(what)
+    except image_files.BrokenImageError as error:
+        return error
+
+
+def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
+    """The same; the next one is made by a thread while this one is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        upcoming = thread.submit(next, found, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = thread.submit(next, found, None)
+            yield batch
+
+
+def is_named(dataset: str) -> bool:
+    """Whether it is a name of `datasets.load`, and not a folder."""
+    return dataset in datasets.LOADERS or dataset == "folder" or dataset.startswith(datasets.TFDS)
+
+
+def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
+    """Refuse what `test_set` cannot find.
+
+    Raises:
+        InputError: neither a data set's name nor a folder.
+    """
+    if is_named(dataset):
+        return
+    if not os.path.isdir(dataset):
+        names = ", ".join((*datasets.LOADERS, "folder", f"{datasets.TFDS}NAME"))
+        raise InputError(f"{dataset}: neither a data set ({names}) nor a folder with a folder for each class")
+    if data_dir is not None:
+        raise InputError(f"--data-dir {data_dir}: {dataset} is a folder itself; leave it out")
+
+
+def test_set(
+    dataset: str, data_dir: str | None, saved, *, labels_file: str | None, trained_on: str | None
+) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
+    """The test images of a data set, or of a folder, with the model's classes.
+
+    Args:
+        dataset: a name of `datasets.load`, or a folder with ``CLASS/...`` or ``test/CLASS/...``.
+        data_dir: where a named data set lies; None: see `datasets.load`.
+        saved: the model, `sesemi.inference.saved.Saved`.
+        labels_file: a table of labels, for ``folder``.
+        trained_on: `ImageData.sha256` of what the model was trained on, if it is known: where test images are set aside
+            and the data are others, a line says so.
+
+    Returns:
+        The images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
+
+    Raises:
+        InputError: it cannot be found or read, or its classes are not the model's.
+    """
+    refuse_unknown_set(dataset, data_dir)
+    if is_named(dataset):
+        return _of_registry(dataset, data_dir, saved, labels_file, trained_on)
+    return _of_folder(Path(dataset), saved)
+
+
+def _of_registry(
+    dataset: str, data_dir: str | None, saved, labels_file: str | None, trained_on: str | None
+) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
+    how = Reading(saved.image_shape[0], saved.resize, labels_file, limit=_LIMIT)
+    try:
+        data = datasets.load(dataset, data_dir, how)
+    except (ValueError, OSError) as error:
+        raise InputError(str(error)) from error
+    if len(data.class_names) != len(saved.class_names):
+        raise InputError(f"{dataset}: {len(data.class_names)} classes, the model has {len(saved.class_names)}")
+    if saved.has_sidecar and tuple(data.class_names) != tuple(saved.class_names):
+        mine, its = next(pair for pair in zip(data.class_names, saved.class_names, strict=True) if pair[0] != pair[1])
+        raise InputError(f"{dataset}: its classes are not the model's ({mine!r} stands where the model has {its!r})")
+    images, side = data.test_images, min(saved.image_shape[:2])
+    if min(images.shape[1:3]) < side:
+        # As a run enlarges them, but without the training images.
+        alike = ImageData(images[:1], data.test_labels[:1], images, data.test_labels, data.class_names).at_least(side)
+        if alike.test_images.shape[1:] == saved.image_shape:
+            images = alike.test_images
+    Reader(saved.image_shape, saved.resize).refuse(Source(Path(dataset), len(images), images))
+    notes = list(data.notes)
+    if data.test_held_out and trained_on not in (None, data.sha256()):
+        notes.append(
+            "warning: these are not the pictures and labels of the run: it may have trained on some of this test"
+        )
+    return rows("test image {}", images), data.test_labels.astype(np.int64), tuple(notes)
+
+
+def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
+    root = folder / "test" if (folder / "test").is_dir() else folder
+    number = {name: label for label, name in enumerate(saved.class_names)}
+    paths, labels = [], []
+    try:
+        classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+        for name in classes:
+            if name not in number and name in ("labeled", "unlabeled", "validation"):
+                raise InputError(f"{folder}: no test/ in it; --dataset folder sets labeled pictures aside: {_HELD_OUT}")
+            if name not in number:
+                known = ", ".join(saved.class_names[:20]) + (", …" if len(saved.class_names) > 20 else "")
+                raise InputError(f"{root / name}: the model has no class {name}; its classes are {known}")
+            found = list(map(str, image_files.find(root / name)))
+            paths += found
+            labels += [number[name]] * len(found)
+    except OSError as error:
+        raise InputError(f"{error.filename}: this folder cannot be read ({error.strerror})") from error
+    if not paths:
+        raise InputError(f"{folder}: no picture in it; needed are CLASS/... or test/CLASS/... of the model's classes")
+    Reader(saved.image_shape, saved.resize).refuse(Source(root, len(paths)))
+    missing = [name for name in saved.class_names if name not in classes]
+    notes = [f"no folder for {len(missing)} of the model's classes: {', '.join(missing[:20])}"] if missing else []
+    if stray := sum(1 for entry in os.scandir(root) if image_files.is_picture(entry)):
+        notes.append(f"{stray} pictures in {root} lie in no class folder and are left out")
+    return ((path, Path(path)) for path in paths), np.array(labels, np.int64), tuple(notes)

@@ -1,0 +1,116 @@
+"""What was trained, for whoever uses it: ``model.keras`` and beside it ``model.json``, which names its classes."""
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from sesemi.augmentation.views import Augmentation
+from sesemi.errors import InputError
+from sesemi.runs.checkpoints import write_atomically
+
+MODEL = "model.keras"
+_FACTS = {
+    "resize": lambda value: value in ("crop", "pad"),
+    "shift": lambda value: type(value) is int and 0 <= value < 2**31,
+    "flip": lambda value: isinstance(value, bool),
+    "noise": lambda value: type(value) in (int, float) and 0 <= value < math.inf,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """An exported classifier with what its sidecar says.
+
+    Args:
+        path: of the ``.keras`` file.
+        model: from uint8 ``[B, H, W, C]`` to float32 probabilities ``[B, classes]``.
+        class_names: one a class.
+        resize: how pictures of another size were brought to it: ``crop`` or ``pad``.
+        augmentation: of the views that it was trained with, for averages over several.
+        has_sidecar: False: the classes are numbered and the rest is a default, because there is no ``.json`` file.
+    """
+
+    path: Path
+    model: keras.Model
+    class_names: tuple[str, ...]
+    resize: str
+    augmentation: Augmentation
+    has_sidecar: bool
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the pictures that it takes."""
+        return self.model.input_shape[1:]
+
+
+def sidecar_of(path: Path) -> Path:
+    """The file beside a ``.keras`` file that names its classes."""
+    return path.with_suffix(".json")
+
+
+def write_sidecar(path: Path, **facts: Any) -> None:
+    """Write what `load` reads.
+
+    Args:
+        path: of the ``.keras`` file.
+        facts: ``class_names``, ``image_shape``, ``resize``, ``shift``, ``flip`` and ``noise``; more may follow.
+    """
+    write_atomically(sidecar_of(path), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def load(place: str | Path) -> Saved:
+    """Read an exported classifier.
+
+    Args:
+        place: a run folder, or a ``.keras`` file of one.
+
+    Raises:
+        InputError: there is none, it is not what this program exports, or its sidecar is damaged.
+    """
+    path = Path(place)
+    path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such model; give a run folder (runs/NAME) or its {MODEL}")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: not a model of Keras, or only a part of one; get it again, or give a run folder")
+    try:
+        model = keras.models.load_model(path)
+    # Keras raises all kinds of errors for files that are none of its own.
+    except Exception as error:
+        raise InputError(f"{path}: not a model that Keras can read ({' '.join(str(error).split())[:200]})") from error
+    shape, classes = getattr(model, "input_shape", None), getattr(model, "output_shape", (None,))[-1]
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or not isinstance(classes, int):
+        raise InputError(f"{path}: a model from images [N, H, W, C] to probabilities is needed, this one takes {shape}")
+    facts = _read_sidecar(sidecar_of(path), classes)
+    return Saved(
+        path,
+        model,
+        tuple(facts.get("class_names", map(str, range(classes)))),
+        facts.get("resize", "crop"),
+        Augmentation(shift=facts.get("shift", 2), flip=facts.get("flip", False), noise=facts.get("noise", 0.0)),
+        bool(facts),
+    )
+
+
+def _read_sidecar(path: Path, classes: int) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        names = facts["class_names"]
+        fits = len(names) == classes and all(isinstance(name, str) for name in names) and "resize" in facts
+        wrong = [name for name, may_be in _FACTS.items() if name in facts and not may_be(facts[name])]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} cannot be {facts[wrong[0]]!r}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: damaged ({error!r}); restore it, or remove it to have numbers for classes"
+        ) from error
+    if not fits:
+        raise InputError(f"{path}: does not belong to the model beside it, which has {classes} classes; restore it")
+    return facts

@@ -1,0 +1,1 @@
+"""What methods, views and layers are written in."""

@@ -1,0 +1,252 @@
+"""The pictures of a run, and one HTML page that shows them and opens offline."""
+
+import base64
+import html
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}img{max-width:100%}
+td,th{padding:.15rem .8rem .15rem 0;text-align:left;border-bottom:1px solid #eee}.big{font-size:2.2rem;margin:.3rem 0}
+small{color:#777}"""
+_LARGEST_LABELED_MATRIX = 20
+_LONGEST_NAME = 20
+
+
+def plain(text: str) -> str:
+    """Text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$")
+
+
+def short(name: str, most: int = _LONGEST_NAME) -> str:
+    """The name of a class, or the beginning of it, where there is little room."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A letter that the font does not have is shown as a box.
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
+    """Losses and errors by epoch, as PNG.
+
+    Args:
+        rows: of ``log.csv``.
+    """
+    figure = Figure(figsize=(9, 3.2))
+    losses, errors = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    for name in rows[0]:
+        if name in ("epoch", "learning_rate", "mask_ratio", "pseudo_label_accuracy"):
+            continue
+        axes = errors if name.endswith("_error") else losses
+        axes.plot(epochs, [row[name] for row in rows], label=name, marker="." if len(rows) < 20 else None)
+    negative = any(value < 0 for row in rows for value in row.values())
+    losses.set(xlabel="epoch", ylabel="loss", title="losses (mean of the epoch)")
+    losses.set_yscale(**({"value": "symlog", "linthresh": 1e-3} if negative else {"value": "log"}))
+    errors.set(xlabel="epoch", ylabel="error [%]", ylim=(0, None), title="error, one view")
+    for axes in (losses, errors):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    return _png(figure)
+
+
+def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> bytes:
+    """How many pseudo-labels are accepted, how many of them are right, and of which classes they are, as PNG.
+
+    Args:
+        rows: of `sesemi.training.monitor.PseudoLabelMonitor.row`.
+        class_names: one a class; written only where there is room.
+    """
+    figure = Figure(figsize=(9, 3.2))
+    shares, classes = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    accepted = np.array([row["accepted"] for row in rows])
+    known, right = (np.array([sum(row[key]) for row in rows]) for key in ("known", "right"))
+    shown = np.array([row["shown"] for row in rows])
+    shares.plot(epochs, accepted.sum(1) / np.maximum(shown, 1), label="accepted", marker=".")
+    if known.any():
+        shares.plot(
+            epochs, np.where(known > 0, right / np.maximum(known, 1e-9), np.nan), label="of these right", marker="."
+        )
+    shares.set(xlabel="epoch", ylim=(0, 1.02), title="pseudo-labels (share)")
+    shares.grid(alpha=0.3)
+    shares.legend(fontsize=8)
+    parts = accepted / np.maximum(accepted.sum(1, keepdims=True), 1e-9)
+    extent = (epochs[0] - 0.5, epochs[-1] + 0.5, len(class_names) - 0.5, -0.5)
+    image = classes.imshow(parts.T, aspect="auto", cmap="Blues", vmin=0, interpolation="nearest", extent=extent)
+    figure.colorbar(image, ax=classes, shrink=0.8)
+    classes.set(xlabel="epoch", ylabel="class", title="accepted, by class (share of the epoch)")
+    if len(class_names) <= _LARGEST_LABELED_MATRIX:
+        classes.set_yticks(range(len(class_names)), [plain(short(name)) for name in class_names], fontsize=7)
+    return _png(figure)
+
+
+def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int = 1) -> bytes:
+    """Share of each true class (row) that is taken for each class (column), as PNG.
+
+    Args:
+        matrix: ``[classes, classes]`` counts.
+        class_names: one a class; written only where there is room.
+        views: of how many views the probabilities are the mean.
+    """
+    class_names = [plain(short(name)) for name in class_names]
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(6, 5.4))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    axes.set(
+        xlabel="predicted",
+        ylabel="true",
+        title=f"confusion matrix, {'one view' if views == 1 else f'mean of {views} views'}",
+    )
+    if len(class_names) <= _LARGEST_LABELED_MATRIX:
+        ticks = range(len(class_names))
+        axes.set_xticks(ticks, class_names, rotation=45, ha="right")
+        axes.set_yticks(ticks, class_names)
+        for row, column in np.ndindex(*matrix.shape):
+            if matrix[row, column]:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, matrix[row, column], ha="center", va="center", fontsize=7, color=color)
+    return _png(figure)
+
+
+def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes:
+    """The mean error of each row as a bar and every run as a point, as PNG.
+
+    Args:
+        names: of the rows.
+        errors: of the runs of each row, in percent.
+    """
+    figure = Figure(figsize=(8, 1 + 0.4 * len(names)))
+    axes = figure.subplots()
+    places = range(len(names))
+    axes.barh(places, [float(np.mean(row)) for row in errors], color="#9ec5e8", height=0.65)
+    for place, row in zip(places, errors, strict=True):
+        axes.plot(row, [place] * len(row), "o", color="#1f4e79", markersize=4)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.set(xlabel="test error [%]", xlim=(0, None))
+    axes.grid(axis="x", alpha=0.3)
+    return _png(figure)
+
+
+def views_grid(rows: Sequence[tuple]) -> bytes:
+    """A row of pictures for each branch, as PNG.
+
+    Args:
+        rows: title and images ``[K, H, W, C]``: uint8, or float stretched to each image's own range; a third may be a
+            line of text below each of them.
+    """
+    columns = max(len(images) for _, images, *_ in rows)
+    figure = Figure(figsize=(1.15 * columns, 1.35 * len(rows)))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes_row, (title, images, *below) in zip(grid, rows, strict=True):
+        for axes in axes_row:
+            axes.axis("off")
+        for axes, image in zip(axes_row, images, strict=False):
+            axes.imshow(_displayable(image), cmap="gray", vmin=0, vmax=1)
+        for axes, line in zip(axes_row, *below or [()], strict=False):
+            axes.text(0.5, -0.04, plain(short(line)), transform=axes.transAxes, ha="center", va="top", fontsize=6)
+        axes_row[0].set_title(title, fontsize=8, loc="left")
+    return _png(figure)
+
+
+def _displayable(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        image = image / 255.0
+    else:
+        low, high = image.min(), image.max()
+        image = (image - low) / max(high - low, 1e-12)
+    return image[..., 0] if image.shape[-1] == 1 else image
+
+
+def write_html(
+    path: Path,
+    *,
+    results: dict[str, Any],
+    settings: dict[str, Any],
+    origins: dict[str, str],
+    pictures: dict[str, bytes],
+) -> None:
+    """Write the page; pictures are inside it.
+
+    Args:
+        path: of the page.
+        results: as in ``results.json``.
+        settings: all of the configuration.
+        origins: of the settings, by name.
+        pictures: PNG by title.
+    """
+    title = f"{results['method']} on {results['dataset']}, {results['labels']} labels, {results['network']}"
+    numbers = {k: v for k, v in results.items() if not isinstance(v, list | dict)}
+    images = "".join(
+        f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        for name, png in pictures.items()
+    )
+    classes = enumerate(zip(results["class_names"], results["class_errors"], strict=True))
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
+<style>{_STYLE}</style><h1>{html.escape(title)}</h1>
+<p class="big">{results["test_error"]:.2f} % test error</p>
+<p>One view, last epoch; nothing was chosen on the test set.{_views_sentence(results)}</p>
+{"".join(f"<p>{html.escape(note)}</p>" for note in results.get("notes", []))}
+{images}
+<h2>Numbers</h2>{_table((k, _text(v)) for k, v in numbers.items())}
+{_promotions(results.get("promotions", []))}
+<h2>Error by class [%]</h2>{_table((number, name, _text(error)) for number, (name, error) in classes)}
+<h2>Settings</h2>{_table((k, _text(v), origins.get(k, "")) for k, v in settings.items())}
+<p><small>config.json repeats this run: python train_evaluate_sesemi.py --config config.json</small></p></html>
+"""
+    # A path may hold bytes that are no text.
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _promotions(records: list[dict[str, Any]]) -> str:
+    """A row a promotion: how many joined, how many rightly, and at each confidence how many there were, and right."""
+    if not records:
+        return ""
+    header = ("after epoch", "promoted", "right", *(f"≥ {level['confidence']}" for level in records[0]["levels"]))
+    rows = [
+        (
+            record["epoch"],
+            record["promoted"],
+            "unknown" if record["right"] is None else record["right"],
+            *(_level(level) for level in record["levels"]),
+        )
+        for record in records
+    ]
+    what = "Of all images that could join, by confidence: how many, and how many of them right."
+    return f"<h2>Promotions</h2><p>{what}</p>{_table([header, *rows])}"
+
+
+def _level(level: dict[str, Any]) -> str:
+    share = "" if level["right"] is None else f" ({100 * level['right']:.2f} % right)"
+    return f"{level['images']}{share}"
+
+
+def _views_sentence(results: dict[str, Any]) -> str:
+    if results.get("test_error_views") is None:
+        return ""
+    return f" Averaged over {results['views']} views: {results['test_error_views']:.2f} %."
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _table(rows) -> str:
+    cells = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows)
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

@@ -1,0 +1,1 @@
+"""One run folder, from its first line to its report."""

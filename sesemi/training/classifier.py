@@ -1,0 +1,57 @@
+"""`Classifier`: preprocessing, trunk and class head; what is trained by every method and exported in the end."""
+
+import keras
+
+from sesemi.primitives import layers
+from sesemi.training import preprocess as preprocessing
+
+
+class Classifier(keras.Model):
+    """A trunk with a class head: trunk -> global average -> dropout -> Dense (Glorot-uniform, with bias, in float32).
+
+    Args:
+        trunk: a functional Keras model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
+        num_classes: number of classes.
+        preprocess: a frozen model from raw pixels to what the trunk sees; default: GCN
+            (`sesemi.training.preprocess.build`).
+        dropout: rate before the last layer, in [0, 1).
+        synchronized: whether the replicas of a strategy normalize their images together (BatchNorm).
+
+    The trunk is copied with layers that train faster (`sesemi.primitives.layers`), weights included.
+    """
+
+    def __init__(self, trunk, num_classes: int, *, preprocess=None, dropout: float = 0.2, synchronized=False, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes, self.dropout_rate, self.synchronized = num_classes, dropout, synchronized
+        self.image_shape = trunk.input_shape[1:]
+        self.preprocess = preprocess or preprocessing.build(self.image_shape)
+        self.trunk = layers.for_training(trunk, synchronized=synchronized)
+        self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
+        self.dropout = layers.StepDropout(dropout, name="head_dropout")
+        self.head = keras.layers.Dense(num_classes, dtype="float32", name="head")
+        self.build((None, *self.image_shape))
+
+    def frozen_copy(self, name: str) -> "Classifier":
+        """A second classifier with the same weights, which no optimizer sees; preprocessing is shared."""
+        how = {"preprocess": self.preprocess, "dropout": self.dropout_rate, "synchronized": self.synchronized}
+        copy = Classifier(self.trunk, self.num_classes, **how, name=name)
+        copy.head.set_weights(self.head.get_weights())
+        copy.trainable = False
+        return copy
+
+    def build(self, input_shape):
+        """Create the weights of the head."""
+        self.head.build((None, self.trunk.output_shape[-1]))
+        self.built = True
+
+    def features(self, prepared, training: bool = False):
+        """The trunk's averaged feature map, ``[B, F]``, of preprocessed images."""
+        return self.pool(self.trunk(prepared, training=training))
+
+    def classify(self, features, training: bool = False):
+        """Class logits ``[B, C]`` of the trunk's features, in float32 whatever the compute dtype is."""
+        return self.head(self.dropout(features, training=training))
+
+    def call(self, prepared, training: bool = False):
+        """Class logits ``[B, C]`` of preprocessed images ``[B, H, W, C]``, in float32."""
+        return self.classify(self.features(prepared, training=training), training=training)

@@ -1,0 +1,39 @@
+"""The exported classifier: stock Keras layers, raw uint8 pixels in, class probabilities out."""
+
+from pathlib import Path
+
+import keras
+
+from sesemi.primitives import layers
+from sesemi.runs.checkpoints import write_whole
+from sesemi.training.classifier import Classifier
+
+
+def build(classifier: Classifier) -> keras.Model:
+    """The same weights and answers in stock layers, in float32.
+
+    Args:
+        classifier: a trained one.
+
+    Returns:
+        A functional model from uint8 ``[B, H, W, C]`` to float32 ``[B, classes]``. Its layer ``preprocess`` maps pixels
+        to what the trunk sees, its layer ``classifier`` that to probabilities.
+    """
+    trunk = layers.for_export(classifier.trunk)
+    pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")
+    dropout = keras.layers.Dropout(classifier.dropout_rate, dtype="float32", name="head_dropout")
+    head = keras.layers.Dense(classifier.num_classes, dtype="float32", name="head")
+    prepared = keras.Input(classifier.image_shape, name="prepared")
+    logits = head(dropout(pool(trunk(prepared))))
+    head.set_weights(classifier.head.get_weights())
+    core = keras.Model(prepared, keras.layers.Softmax(dtype="float32", name="probabilities")(logits), name="classifier")
+    preprocess = keras.models.clone_model(classifier.preprocess)
+    preprocess.set_weights(classifier.preprocess.get_weights())
+    preprocess.trainable = False
+    pixels = keras.Input(classifier.image_shape, dtype="uint8", name="pixels")
+    return keras.Model(pixels, core(preprocess(pixels)), name="sesemi_classifier")
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Write ``path`` (``.keras``) whole or not at all."""
+    write_whole(path, model.save)

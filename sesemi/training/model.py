@@ -1,0 +1,243 @@
+"""`SemiSupervisedModel`: the custom ``train_step``, with the one GradientTape of training."""
+
+import itertools
+import math
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from sesemi.augmentation.views import Augmentation
+from sesemi.methods.base import Batch, Method, Sizes
+from sesemi.primitives import losses, replicas, rng
+from sesemi.primitives.layers import MOVING_AVERAGES
+from sesemi.training.classifier import Classifier
+from sesemi.training.monitor import PseudoLabelMonitor
+from sesemi.training.network import Network
+from sesemi.training.students import NewStudents
+from sesemi.training.teacher import EMATeacher
+
+
+class SemiSupervisedModel(keras.Model):
+    """Trains a classifier by a semi-supervised method, with ``model.fit``.
+
+    ``call(images)`` is plain inference from raw pixels to class probabilities, so ``evaluate`` and ``predict`` mean
+    what they mean for any Keras classifier. If the method has a teacher, it is ``teacher``, a second classifier, and
+    ``fit`` moves it by `sesemi.training.teacher.EMATeacher` unless the caller brings one.
+
+    Args:
+        classifier: what is trained.
+        method: how.
+        augmentation: how strong the views are.
+        pixels: turns the batches of `pipeline.index_batches` into images on the device; None if the batches hold
+            images already: ``{"step", "labeled", "labels", "unlabeled"}``, images as raw pixels, of a fixed batch size
+            (``drop_remainder=True``). A method that keeps a table of the images needs `pixels`.
+        l2: adds ``l2 * sum(w**2)`` over all trained conv and dense kernels, and nothing for biases and BatchNorm
+            (PyTorch's weight decay of 1e-3 is an l2 of 5e-4).
+        seed: of views and dropout, in ``0 … 2**31 - 1``.
+        joint_forward: one trunk call for the labeled and the unlabeled batch, normalized together in training as with
+            the moving averages afterwards; False: one call each.
+        regularize_labeled: the labeled images of a step join its unlabeled ones, so that the unlabeled loss covers
+            them too.
+        total_steps: updates of the whole run, for ramps; default: epochs x steps of the first ``fit``.
+        unlabeled_images: how many images the unlabeled batches are drawn from; default: all.
+
+    Example:
+        >>> model = SemiSupervisedModel(classifier, METHODS["sesemi"](), pixels=DevicePixels(images, labels))
+        >>> model.compile(keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True), metrics=["accuracy"])
+        >>> model.fit(index_batches(...), epochs=50, steps_per_epoch=3125, validation_data=(test, test_labels))
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        method: Method,
+        *,
+        augmentation: Augmentation | None = None,
+        pixels=None,
+        l2: float = 5e-4,
+        seed: int = 0,
+        joint_forward: bool = False,
+        regularize_labeled: bool = False,
+        total_steps: int | None = None,
+        unlabeled_images: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.classifier, self.method = classifier, method
+        self.augmentation = augmentation or Augmentation()
+        self.pixels, self.l2, self.seed = pixels, l2, seed
+        self.joint_forward, self.regularize_labeled = joint_forward, regularize_labeled
+        self.total_steps = total_steps
+        images = None if pixels is None else len(pixels)
+        method.check()
+        height, width, features = classifier.trunk.output_shape[1:]
+        values = None if None in (height, width) else height * width * features
+        method.build(Sizes(features, classifier.num_classes, images, unlabeled_images, values))
+        if method.students > 1:
+            self.student_number = self.add_weight(name="student_number", initializer="zeros", trainable=False)
+        # Of several workers: whether this one was asked to stop, and whether any was, as of the last step.
+        self.stop_here, self.stop_anywhere = (
+            (tf.Variable(0.0, trainable=False) for _ in range(2)) if replicas.several_workers() else (None, None)
+        )
+        self._mover: EMATeacher | None = None
+        self.teacher = None if method.ema_decay is None else classifier.frozen_copy("teacher")
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in (*method.terms, "l2")}
+        self.monitor = PseudoLabelMonitor(classifier.num_classes) if method.gives_pseudo_labels else None
+        self.built = True
+
+    @property
+    def metrics(self):
+        """The running means of the loss and of its terms, then what ``compile`` was given."""
+        # Keras keeps a tracker of its own named "loss", which a custom step does not feed, and asks the compiled
+        # metrics for results before `test_step` has built them.
+        others = [m for m in super().metrics if m.name != "loss" and getattr(m, "built", True)]
+        return [self.loss_tracker, *others]
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        # All is built already; under a strategy Keras would trace the step once more to make sure.
+        pass
+
+    def call(self, images, training: bool = False):
+        """Class probabilities ``[B, C]`` float32 of raw images ``[B, H, W, C]`` in 0 … 255, by the student."""
+        return losses.softmax(self.classifier(self.classifier.preprocess(images), training=training))
+
+    @property
+    def networks_by_name(self) -> dict[str, Classifier]:
+        """``student`` and, if there is one, ``teacher``; the one that the method's paper evaluates comes first."""
+        if self.teacher is None:
+            return {"student": self.classifier}
+        found = {"student": self.classifier, "teacher": self.teacher}
+        first = self.method.evaluated
+        return {first: found[first], **found}
+
+    def fit(self, x=None, *args, epochs: int = 1, steps_per_epoch: int | None = None, callbacks=None, **kwargs):
+        """As `keras.Model.fit`; moves the teacher, if there is one, and says how long the run is, if nobody did."""
+        callbacks = list(callbacks or ())
+        if self.teacher is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
+            self._mover = self._mover or EMATeacher(self.method.ema_decay)
+            callbacks.insert(0, self._mover)
+        if self.method.students > 1:
+            callbacks.insert(0, NewStudents())
+        if self.total_steps is None:
+            steps = steps_per_epoch or int(x.cardinality())
+            if steps < 1:
+                raise ValueError("give fit steps_per_epoch: the batches have no end, and ramps are parts of the run")
+            self.total_steps = epochs * steps
+        return super().fit(x, *args, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, **kwargs)
+
+    def train_step(self, data):
+        """Gather, views, losses, update; see `sesemi.methods` for what is minimized."""
+        batch = self.pixels(data) if self.pixels is not None else data
+        draws = rng.Draws(self.seed, batch["step"], replicas.number())
+        views = self.views(batch, draws)
+        with tf.GradientTape() as tape, rng.dropout_from(draws.at("dropout")):
+            terms = self.method.loss_terms(views, *self.networks(draws))
+            terms["l2"] = self.l2 * losses.sum_of_squares(self.kernels)
+            loss = sum(terms.values())
+            # Keras adds up the gradients of the replicas.
+            scaled = self.optimizer.scale_loss(loss / replicas.count())
+        gradients = self.finite_on_all(tape.gradient(scaled, self.trainable_variables))
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.agree_on_averages()
+        shown = self.tracked({"loss": loss, **terms})
+        if self.monitor is not None:
+            shown |= self.monitored(views)
+        # Keras reduces the logs of several workers over their first axis (keras issue 20585).
+        return {name: value[None] for name, value in shown.items()} if replicas.several_workers() else shown
+
+    def finite_on_all(self, gradients: list) -> list:
+        """Under float16: NaN, so that no replica makes an update that another one leaves out."""
+        if replicas.count() == 1 or not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            return gradients
+        bad = [ops.any(ops.logical_not(ops.isfinite(g))) for g in gradients if g is not None]
+        bad = replicas.total(ops.cast(ops.any(ops.stack(bad)), "float32"))
+        return [None if g is None else g + ops.cast(ops.where(bad > 0, math.nan, 0.0), g.dtype) for g in gradients]
+
+    def agree_on_averages(self) -> None:
+        """BatchNorm's moving averages, which have moved by the batch of this replica, become the mean of all."""
+        if replicas.count() == 1:
+            return
+        averages = [v for v in self.classifier.non_trainable_variables if v.name in MOVING_AVERAGES]
+        together = replicas.mean(ops.concatenate([ops.reshape(v, (-1,)) for v in averages]))
+        ends = list(itertools.accumulate(math.prod(v.shape) for v in averages))
+        for variable, value in zip(averages, ops.split(together, ends[:-1]), strict=True):
+            variable.assign(ops.reshape(value, variable.shape))
+
+    def tracked(self, terms: dict) -> dict:
+        """Running means over the epoch of the losses of all replicas."""
+        asked = [] if self.stop_here is None else [tf.convert_to_tensor(self.stop_here)]
+        means = replicas.mean(ops.stack([*terms.values(), *asked]))
+        if asked:
+            self.stop_anywhere.assign(means[-1])
+            means = means[:-1]
+        trackers = {"loss": self.loss_tracker, **self.trackers}
+        for name, value in zip(terms, ops.unstack(means), strict=True):
+            trackers[name].update_state(value)
+        return {name: trackers[name].result() for name in terms}
+
+    def monitored(self, views: Batch) -> dict:
+        """How the pseudo-labels of the epoch fare, after this batch; see `sesemi.training.monitor`."""
+        report = views.report
+        known = self.pixels is not None and views.index is not None
+        truth = self.pixels.truth_of(views.index) if known else ops.full(report.labels.shape, -1, dtype="int32")
+        self.monitor.update_state(*map(replicas.gather, (report.labels, report.mask, truth, report.given)))
+        return self.monitor.result()
+
+    def test_step(self, data):
+        """Mean cross-entropy and the compiled metrics of images with labels."""
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        probs = self(images, training=False)
+        self.loss_tracker.update_state(losses.cross_entropy(labels, ops.log(ops.maximum(probs, 1e-30))))
+        compiled = self.compute_metrics(images, labels, probs)
+        hidden = {*self.trackers, *(() if self.monitor is None else self.monitor.result())}
+        return {k: v for k, v in compiled.items() if k not in hidden}
+
+    @property
+    def kernels(self):
+        """The trained kernels of all conv and dense layers, the method's heads included."""
+        return [variable for variable in self.trainable_variables if variable.name == "kernel"]
+
+    def views(self, batch, draws: rng.Draws) -> Batch:
+        """What the method sees of a batch.
+
+        Args:
+            batch: ``step``, ``labeled`` and ``unlabeled`` images as raw pixels, and ``labels``.
+            draws: of the step.
+        """
+
+        unlabeled, index = batch["unlabeled"], batch.get("unlabeled_index")
+        if self.regularize_labeled:
+            unlabeled = ops.concatenate([unlabeled, batch["labeled"]])
+            index = None if index is None else ops.concatenate([index, batch["labeled_index"]])
+
+        self.method.check_batches(
+            labeled=batch["labeled"].shape[0],
+            unlabeled=batch["unlabeled"].shape[0],
+            joint_forward=self.joint_forward,
+            regularize_labeled=self.regularize_labeled,
+        )
+
+        def view(images, kind, name):
+            return self.augmentation.view(kind, images, draws.at(name), self.classifier.preprocess)
+
+        def views(images, kinds, name):
+            return tuple(view(images, kind, f"{name}/{i}") for i, kind in enumerate(kinds))
+
+        kinds = self.method.views
+        return Batch(
+            labeled=view(batch["labeled"], kinds.labeled, "labeled"),
+            labels=batch["labels"],
+            unlabeled=views(unlabeled, kinds.unlabeled, "unlabeled"),
+            also_labeled=views(batch["labeled"], kinds.also_labeled, "labeled"),
+            index=index,
+            step=batch["step"],
+            progress=ops.cast(batch["step"], "float32") / float(self.total_steps or 1),
+            draws=draws.at("method"),
+        )
+
+    def networks(self, draws: rng.Draws) -> tuple[Network, Network | None]:
+        """Student and teacher as a method calls them."""
+        student = Network(self.classifier, joint=self.joint_forward, draws=draws)
+        return student, self.teacher and Network(self.teacher, training=False, joint=self.joint_forward, draws=draws)

@@ -1,0 +1,356 @@
+"""A person's own folder: what is read, and every fault that is found and said."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from sesemi.datasets.base import Reading, held_out
+
+from sesemi import datasets
+
+SIDE = 8
+
+
+@pytest.fixture
+def root(tmp_path, rng):
+    """Two classes of five, a third of four, six unlabeled, a test and a validation part; all pictures different."""
+    for name, count in {
+        "labeled/cat": 5,
+        "labeled/dog": 5,
+        "labeled/sea horse": 4,
+        "unlabeled/june/a": 3,
+        "unlabeled": 3,
+        "test/cat": 2,
+        "test/dog": 2,
+        "validation/cat": 1,
+    }.items():
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            write(tmp_path / name / f"{i}.png", rng)
+    return tmp_path
+
+
+def write(path, rng):
+    Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)).save(path)
+
+
+def load(root, **how):
+    return datasets.load("folder", root, Reading(side=SIDE, **how))
+
+
+def of_paths(data):
+    return dict(zip(data.paths, data.train_labels.tolist(), strict=True))
+
+
+def test_a_whole_tree(root):
+    data = load(root)
+    assert data.class_names == ("cat", "dog", "sea horse")
+    assert data.train_images.shape == (21, SIDE, SIDE, 3)
+    assert data.test_labels.tolist() == [0, 0, 1, 1]
+    assert np.bincount(data.train_labels + 1).tolist() == [6, 6, 5, 4]
+    assert data.validation.tolist() == [20]
+    assert data.paths[20] == "validation/cat/0.png"
+    assert of_paths(data)["unlabeled/june/a/2.png"] == -1
+    assert not data.test_held_out
+    where = data.paths.index("labeled/dog/3.png")
+    np.testing.assert_array_equal(data.train_images[where], np.asarray(Image.open(root / "labeled/dog/3.png")))
+    assert any("14 labeled, 6 unlabeled, 1 validation, 4 test" in note for note in data.notes)
+
+
+def test_what_does_not_fit_is_read_when_asked(root):
+    whole, lazy = load(root), load(root, limit=100)
+    assert not isinstance(lazy.train_images, np.ndarray)
+    np.testing.assert_array_equal(lazy.train_images[:], whole.train_images)
+    np.testing.assert_array_equal(lazy.test_images[:], whole.test_images)
+    np.testing.assert_array_equal(lazy.digests, whole.digests)
+    assert lazy.paths == whole.paths
+
+
+def test_without_a_test_some_are_set_aside_and_stay_aside(root, rng):
+    for path in (root / "test").rglob("*.png"):
+        path.unlink()
+    data = load(root)
+    assert data.test_held_out
+    assert np.bincount(data.test_labels).tolist() == [1, 1, 1]
+    assert any("set aside as the test" in note for note in data.notes)
+    everything = {tuple(image.ravel()) for image in data.test_images}
+    assert not everything & {tuple(image.ravel()) for image in data.train_images}
+    write(root / "unlabeled/new.png", rng)
+    np.testing.assert_array_equal(load(root).test_images, data.test_images)
+
+
+def test_who_is_held_out():
+    labels = ["a"] * 10 + ["b"] * 2 + ["c"]
+    keys = [str(i) for i in range(13)]
+    chosen = held_out(labels, keys)
+    assert chosen[:10].sum() == 2
+    assert chosen[10:12].sum() == 1
+    assert not chosen[12]
+    backwards = held_out(labels[::-1], keys[::-1])[::-1]
+    np.testing.assert_array_equal(backwards, chosen)
+
+
+def test_broken_files_are_left_out_or_an_error(root):
+    (root / "labeled/cat/1.png").write_bytes(b"")
+    (root / "unlabeled/2.png").write_text("hello")
+    data = load(root)
+    (note,) = [note for note in data.notes if "broken, left out" in note]
+    assert note.startswith("2 broken, left out")
+    assert "labeled/cat/1.png" in note
+    assert len(data.train_images) == 19
+    with pytest.raises(ValueError, match=r"--strict.*2 broken.*labeled/cat/1.png"):
+        load(root, strict=True)
+
+
+def test_the_same_picture_in_two_classes(root):
+    (root / "labeled/dog/0.png").write_bytes((root / "labeled/cat/0.png").read_bytes())
+    data = load(root)
+    assert any("2 the same picture in several classes" in note and "cat, dog" in note for note in data.notes)
+    assert "labeled/cat/0.png" not in data.paths
+    assert "labeled/dog/0.png" not in data.paths
+    with pytest.raises(ValueError, match="several classes"):
+        load(root, strict=True)
+
+
+@pytest.mark.parametrize("where", ["test/dog", "validation/dog"])
+def test_the_same_picture_in_one_class_here_and_another_there(root, where):
+    (root / where).mkdir(exist_ok=True)
+    copy, whole = root / where / "9.png", load(root)
+    copy.write_bytes((root / "labeled/cat/0.png").read_bytes())
+    (root / "unlabeled/copy.png").write_bytes(copy.read_bytes())
+    data = load(root)
+    assert any("2 the same picture in several classes" in note and f"{where}/9.png" in note for note in data.notes)
+    # Without a label it may stay: no test has it any more.
+    assert set(data.paths) == set(whole.paths) - {"labeled/cat/0.png"} | {"unlabeled/copy.png"}
+    np.testing.assert_array_equal(data.test_images, whole.test_images)
+
+
+def test_a_picture_of_two_classes_is_in_no_test_that_is_set_aside(root):
+    shutil.rmtree(root / "test")
+    for i in range(5):
+        (root / f"labeled/dog/copy{i}.png").write_bytes((root / f"labeled/cat/{i}.png").read_bytes())
+    for i in range(5):
+        Image.fromarray(np.full((SIDE, SIDE, 3), i, np.uint8)).save(root / f"labeled/cat/plain{i}.png")
+    data = load(root)
+    assert any("10 the same picture in several classes" in note for note in data.notes)
+    seen = {image.tobytes() for image in data.test_images}
+    assert not seen & {np.asarray(Image.open(root / f"labeled/cat/{i}.png")).tobytes() for i in range(5)}
+    assert len(data.train_images) + len(data.test_images) == 5 + 5 + 4 + 6 + 1
+
+
+def test_training_pictures_that_are_in_the_validation(root):
+    Image.open(root / "validation/cat/0.png").save(root / "unlabeled/0.bmp")
+    (root / "labeled/cat/0.png").write_bytes((root / "validation/cat/0.png").read_bytes())
+    data = load(root)
+    assert any("2 training pictures that are in the validation too" in note for note in data.notes)
+    assert not {"unlabeled/0.bmp", "labeled/cat/0.png"} & set(data.paths)
+    assert data.paths[data.validation[0]] == "validation/cat/0.png"
+
+
+def test_a_picture_of_the_validation_that_is_in_the_test_is_left_out(root):
+    (root / "test/cat/9.png").write_bytes((root / "validation/cat/0.png").read_bytes())
+    data = load(root)
+    assert any("1 training pictures that are in the test too" in note for note in data.notes)
+    assert len(data.validation) == 0
+    assert len(data.test_images) == 5
+
+
+def test_classes_are_counted_and_slips_shown(root, rng):
+    assert "3 classes: cat (5), dog (5), sea horse (4)" in load(root).notes
+    (root / "labeled/Cat").mkdir()
+    write(root / "labeled/Cat/0.png", rng)
+    assert (
+        "4 classes: Cat (1), cat (5), dog (5), sea horse (4); but for capitals the same: Cat, cat" in load(root).notes
+    )
+    for number in range(20):
+        (root / f"labeled/more {number}").mkdir()
+        write(root / f"labeled/more {number}/0.png", rng)
+    assert any(note.startswith("24 classes: 1 to 5 labeled pictures each; but for") for note in load(root).notes)
+
+
+def test_everything_that_is_left_out_is_listed(root):
+    for number in range(5):
+        (root / f"unlabeled/bad{number}.png").write_text("hello")
+    (root / "labeled/cat/copy.png").write_bytes((root / "test/cat/0.png").read_bytes())
+    found = load(root)
+    assert [path for path, _ in found.left_out] == [
+        *(f"unlabeled/bad{i}.png" for i in range(5)),
+        "labeled/cat/copy.png",
+    ]
+    assert found.left_out[0][1].startswith("broken: neither JPEG")
+    assert found.left_out[-1][1] == "training pictures that are in the test too: as test/cat/0.png"
+
+
+def test_what_a_user_can_change_is_seen_without_decoding(root, tmp_path_factory):
+    table = tmp_path_factory.mktemp("table") / "x.csv"
+    table.write_text("unlabeled/0.png,cat\n")
+    seen = [datasets.files_sha256("folder", str(root), None), datasets.files_sha256("folder", str(root), str(table))]
+    assert seen[0] == datasets.files_sha256("folder", f"{root}/", None)
+    table.write_text("unlabeled/0.png,dog\n")
+    seen.append(datasets.files_sha256("folder", str(root), str(table)))
+    (root / "unlabeled/0.png").rename(root / "labeled/cat/new.png")
+    seen.append(datasets.files_sha256("folder", str(root), None))
+    assert len(set(seen)) == 4
+    assert datasets.files_sha256("folder", str(root / "gone"), None) is None
+    assert datasets.files_sha256("cifar10", str(root), None) is None
+
+
+def test_pictures_that_a_run_left_are_none(flat):
+    rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
+    given = {"labels_file": str(table(flat, rows))}
+    before, look = load(flat, **given).paths, datasets.files_sha256("folder", str(flat), None)
+    for place in ("runs/a", "runs/a/evaluation-test"):
+        (flat / place).mkdir(parents=True)
+        (flat / place / "confusion.png").write_bytes((flat / "in/0.png").read_bytes())
+    for name in ("config.json", "split.json"):
+        (flat / "runs/a" / name).write_text("{}")
+    assert load(flat, **given).paths == before
+    assert datasets.files_sha256("folder", str(flat), None) == look
+
+
+def test_hidden_files_are_none(root):
+    (root / "labeled/._0.png").write_bytes(b"")
+    (root / "labeled/cat/._0.png").write_bytes(b"")
+    assert len(load(root, strict=True).paths) == 21
+
+
+def test_the_same_picture_twice_in_one_class_stays(root):
+    (root / "labeled/cat/9.png").write_bytes((root / "labeled/cat/0.png").read_bytes())
+    assert len(load(root, strict=True).train_images) == 22
+
+
+@pytest.mark.parametrize("where", ["labeled/cat", "unlabeled", "validation/cat"])
+def test_training_pictures_that_are_in_the_test(root, where):
+    # Other bytes, the same pixels.
+    Image.open(root / "test/cat/0.png").save(root / where / "0.bmp")
+    data = load(root)
+    assert f"{where}/0.bmp" not in data.paths
+    assert any(
+        "1 training pictures that are in the test too" in note and f"{where}/0.bmp" in note for note in data.notes
+    )
+    with pytest.raises(ValueError, match="in the test too"):
+        load(root, strict=True)
+
+
+def test_other_kinds_of_files_are_counted(root):
+    (root / "labeled/cat/x.tif").write_bytes(b"")
+    assert any("1 .tif" in note for note in load(root).notes)
+
+
+def fault(root, words, **how):
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as error:
+        load(root, **how)
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_class_one_class_and_none(root):
+    (root / "labeled/empty").mkdir()
+    fault(root, "class empty has no labeled picture")
+    (root / "labeled/empty").rmdir()
+    for name in ("dog", "sea horse"):
+        (root / "labeled" / name).rename(root / f"unlabeled/{name}")
+    fault(root, r"one class only \(cat\)")
+    (root / "labeled/cat").rename(root / "unlabeled/cat")
+    fault(root, "no labeled picture")
+
+
+def test_trees_that_are_none(root):
+    fault(root / "labeled/cat/0.png", "no such folder")
+    fault(root / "test", "no labeled/ in it; it has cat, dog")
+    fault(None, "--data-dir is needed")
+    (root / "labeled/lost.png").write_bytes(b"")
+    fault(root, "labeled/lost.png lies in no class folder")
+
+
+def test_a_class_of_the_test_that_has_no_labels(root, rng):
+    (root / "test/bird").mkdir()
+    write(root / "test/bird/0.png", rng)
+    fault(root, "test/bird/0.png: no labeled picture is of class bird")
+
+
+def test_no_picture_to_set_aside(tmp_path, rng):
+    for name in ("a", "b"):
+        (tmp_path / "labeled" / name).mkdir(parents=True)
+        write(tmp_path / f"labeled/{name}/0.png", rng)
+    fault(tmp_path, "no class has two labeled pictures")
+
+
+def table(root, rows):
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root / "labels.csv"
+
+
+@pytest.fixture
+def flat(tmp_path, rng):
+    (tmp_path / "in/deep").mkdir(parents=True)
+    for i in range(6):
+        write(tmp_path / f"in/{i}.png", rng)
+        write(tmp_path / f"in/deep/{i},x.png", rng)
+    return tmp_path
+
+
+def test_a_table_over_a_folder_that_has_test_pictures_without_classes(flat, rng):
+    rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
+    (flat / "test").mkdir()
+    write(flat / "test/0.png", rng)
+    data = load(flat, labels_file=str(table(flat, rows)))
+    assert of_paths(data)["test/0.png"] == -1
+    (flat / "labeled/a").mkdir(parents=True)
+    fault(flat, "test/0.png lies in no class folder", labels_file=str(table(flat, rows)))
+
+
+def test_a_table_of_another_encoding_is_named(root):
+    (root / "x.csv").write_text("path,label\nunlabeled/0.png,dog\n", encoding="utf-16")
+    fault(root, r"x\.csv: it is UTF-16; save it as UTF-8", labels_file=str(root / "x.csv"))
+
+
+def test_minus_one_of_pandas_is_no_class(root):
+    data = load(root, labels_file=str(table(root, [["unlabeled/0.png", "-1.0"], ["unlabeled/1.png", "dog"]])))
+    assert data.class_names == ("cat", "dog", "sea horse")
+    assert of_paths(data)["unlabeled/0.png"] == -1
+
+
+def test_a_table_over_any_folder(flat):
+    rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
+    rows += [["in/4.png", ""], ["in/5.png", "-1"], ["in/deep/0,x.png", "b"], [str(flat / "in/deep/1,x.png"), "a"]]
+    for given in (rows, [["path", "label"], *rows], [["score", "Label", "path"], *([1, b, a] for a, b in rows)]):
+        data = load(flat, labels_file=str(table(flat, given)))
+        assert data.class_names == ("a", "b")
+        assert data.test_held_out
+        labels = of_paths(data)
+        assert len(labels) == 10
+        assert sum(label >= 0 for label in labels.values()) == 4
+        assert labels["in/4.png"] == labels["in/5.png"] == labels["in/deep/5,x.png"] == -1
+
+
+def test_a_table_adds_to_the_folders(root):
+    before = of_paths(load(root))
+    given = table(root, [["unlabeled/0.png", "dog"], ["unlabeled/1.png", "bird"], ["labeled/cat/0.png", "cat"]])
+    data = load(root, labels_file=str(given))
+    assert data.class_names == ("bird", "cat", "dog", "sea horse")
+    after = of_paths(data)
+    assert data.class_names[after["unlabeled/0.png"]] == "dog"
+    assert after["unlabeled/2.png"] == before["unlabeled/2.png"] == -1
+    assert sum(label >= 0 for label in after.values()) == sum(label >= 0 for label in before.values()) + 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([["labeled/cat/0.png", "dog"]], "line 1: labeled/cat/0.png is dog here and cat elsewhere"),
+        ([["unlabeled/0.png", "dog"], ["unlabeled/./0.png", "cat"]], "line 2: unlabeled/./0.png is cat here and dog"),
+        ([["nothing.png", "dog"]], "line 1: there is no file"),
+        ([["unlabeled/0.png"]], "line 1 is not path,label"),
+        ([["unlabeled/0.png;dog"]], "line 1 is not path,label with a comma between: unlabeled/0.png;dog"),
+        ([["filename", "label"], ["unlabeled/0.png", "dog"]], "if the line is a header, it must be path,label"),
+        ([["unlabeled/0.png", "dog"], ["x\0.png", "dog"]], r"line 2: there is no file .*x\\x00.png$"),
+        ([["path", "class"], ["unlabeled/0.png", "dog"]], "no column 'label'"),
+        ([["test/cat/0.png", "dog"]], "is dog here and cat elsewhere"),
+    ],
+)
+def test_tables_that_contradict(root, rows, words):
+    fault(root, words, labels_file=str(table(root, rows)))
+    fault(root, "none.csv: cannot be read", labels_file=str(root / "none.csv"))

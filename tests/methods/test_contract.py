@@ -1,0 +1,311 @@
+"""What every method must hold to, run over all that are registered."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sesemi.config import presets
+from sesemi.methods import METHODS
+from sesemi.methods.base import Views
+from sesemi.primitives import rng
+from sesemi.training import monitor
+from sesemi.training.network import Network
+
+METHOD_NAMES = sorted(METHODS)
+# Of these the labeled images are mixed with others, or see strong views, or the student is replaced on the way,
+# whatever the weight: see test_methods.
+NEVER_SUPERVISED = {"mixmatch", "remixmatch", "self_tuning", "noisy_student"}
+# So much of a method that every term moves the student within a few steps of a tiny network.
+LIVELY = {
+    "fixmatch": {"threshold": 0.3},
+    "uda": {"threshold": 0.3},
+    "flexmatch": {"threshold": 0.5},
+    "debiasmatch": {"threshold": 0.3},
+    "dst": {"threshold": 0.3, "reversal_steps": 5.0, "width": 16},
+    "self_tuning": {"projection": 16, "queue": 4},
+    "noisy_student": {"rounds": 3},
+    "freematch": {"weight": 0.1, "fairness_weight": 0.1, "highest_threshold": 0.3},
+    "crmatch": {"threshold": 0.3},
+}
+# Switches that change what is computed, beside the defaults.
+VARIANTS = {
+    "pi_model/both": ("pi_model", {"both_sides": True}),
+    "temporal_ensembling/iteration": ("temporal_ensembling", {"update": "iteration"}),
+    "temporal_ensembling/logits": ("temporal_ensembling", {"average": "logits"}),
+    "mean_teacher/heads": ("mean_teacher", {"two_heads": True}),
+    "mean_teacher/kl_averages": ("mean_teacher", {"consistency": "kl", "teacher_normalizes_by": "averages"}),
+    "vat/mse": ("vat", {"distance": "mse", "weight": 30.0}),
+    "vat/entropy": ("vat", {"entropy_weight": 1.0, "power_iterations": 2}),
+    "mixmatch/joint": ("mixmatch", {"joint_forward": True, "mix_per": "batch", "guesses": 3}),
+    "pseudo_label/epoch": ("pseudo_label", {"target": "epoch"}),
+    "pseudo_label/soft": ("pseudo_label", {"hard": False, "target": "epoch", "threshold": 0.3, "ramp": "delayed"}),
+    "mix_pseudo_label/hard": ("mix_pseudo_label", {"hard": True}),
+    "mean_teacher/rotation": ("mean_teacher", {"self_supervision": 0.7}),
+    "pi_model/labeled": ("pi_model", {"regularize_labeled": True}),
+    "fixmatch/epoch": ("fixmatch", {"threshold": 0.3, "target": "epoch"}),
+    "fixmatch/rotation": ("fixmatch", {"threshold": 0.3, "self_supervision": 0.7}),
+    "uda/tsa": ("uda", {"threshold": 0.3, "tsa": "log"}),
+    "flexmatch/concave": ("flexmatch", {"threshold": 0.5, "mapping": "concave", "warm_up": False}),
+    "adamatch/paper": (
+        "adamatch",
+        {"joint_forward": True, "interpolate": True, "strong_labels": True, "ramp": "cosine", "momentum": 0.0},
+    ),
+    "softmatch/raw": ("softmatch", {"align": False}),
+    "freematch/quantile": (
+        "freematch",
+        {"weight": 0.1, "fairness_weight": 0.1, "level_by": "quantile", "highest_threshold": 0.3},
+    ),
+    "noisy_student/filtered": ("noisy_student", {"rounds": 3, "threshold": 0.3, "balanced": True, "temperature": 2.0}),
+}
+CASES = {**{name: (name, LIVELY.get(name, {})) for name in METHOD_NAMES}, **VARIANTS}
+# Those that keep state or add a head, beside the plain methods, for checks that need not see every switch.
+FEWER = [*METHOD_NAMES, "mean_teacher/heads", "pseudo_label/epoch", "mean_teacher/rotation"]
+SPECIAL = [
+    "vat/entropy",
+    "mixmatch/joint",
+    "temporal_ensembling/iteration",
+    "mix_pseudo_label/hard",
+    "adamatch/paper",
+    "freematch/quantile",
+    "uda/tsa",
+]
+# Enough steps for every image of the pool of forty to be seen twice, six a step.
+SEEN_TWICE = 14
+
+
+def build(small, case, **kwargs):
+    method, arguments = CASES[case]
+    return small.model(method, **arguments, **kwargs)
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.classifier.trainable_variables]
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_registry_matches_the_command_line():
+    assert list(METHODS) == list(presets.METHODS)
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_arguments_are_attributes(name):
+    method = METHODS[name]()
+    assert isinstance(method.views, Views)
+    method.check()
+    for argument, default in METHODS[name].arguments().items():
+        assert getattr(method, argument) == default
+        assert f"        {argument}: " in METHODS[name].__doc__
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_arguments_out_of_range_are_refused(name):
+    for argument, default in METHODS[name].arguments().items():
+        for bad in ("nonsense", None, -1.0, float("nan")):
+            with pytest.raises(ValueError, match=f"^{argument}="):
+                METHODS[name](**{argument: bad}).check()
+        if isinstance(default, int) and not isinstance(default, bool):
+            with pytest.raises(ValueError, match="whole number"):
+                METHODS[name](**{argument: 1.5}).check()
+
+
+def terms_of(model, small, step=3):
+    """Of one step, after some that have filled the tables, and the tape that watched it."""
+    small.fit(model, stop=SEEN_TWICE)
+    batch = model.pixels(next(iter(small.batches(SEEN_TWICE, SEEN_TWICE + 1))))
+    draws = rng.Draws(5, batch["step"])
+    views = model.views(batch, draws)
+    with tf.GradientTape(persistent=True) as tape, rng.dropout_from(draws.at("dropout")):
+        if model.teacher is not None:
+            tape.watch([v.value for v in model.teacher.weights])
+        terms = model.method.loss_terms(views, *model.networks(draws))
+    return terms, tape
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_term_is_finite_and_moves_the_student_and_never_the_teacher(case, small):
+    model = build(small, case)
+    terms, tape = terms_of(model, small)
+    assert tuple(terms) == model.method.terms
+    if model.teacher is not None:
+        for term, value in terms.items():
+            gradients = tape.gradient(value, [v.value for v in model.teacher.weights if v.dtype == "float32"])
+            assert all(g is None or not np.any(g) for g in gradients), f"{term} moves the teacher"
+    for term, value in terms.items():
+        assert value.shape == ()
+        assert np.isfinite(value), term
+        assert float(value) > 0 or (term == "fairness" and float(value) < 0), term
+        gradients = tape.gradient(value, model.classifier.trunk.trainable_variables)
+        norm = sum(float(tf.reduce_sum(tf.abs(g))) for g in gradients if g is not None)
+        assert np.isfinite(norm), term
+        assert norm > 1e-3, f"{term} does not move the student"
+
+
+@pytest.mark.parametrize("case", [*FEWER, *SPECIAL])
+def test_eager_equals_forced_xla(case, small):
+    # So short a run that the students of noisy_student follow each other in it.
+    short = {"total_steps": 3} if case.startswith("noisy_student") else {}
+    compiled, eager = build(small, case, jit=True, **short), build(small, case, run_eagerly=True, **short)
+    logs = [small.fit(model, pool=small.unlabeled[:12]).history for model in (compiled, eager)]
+    assert logs[0].keys() == logs[1].keys()
+    for key in logs[0]:
+        np.testing.assert_allclose(logs[0][key], logs[1][key], rtol=2e-3, err_msg=key)
+    for a, b in zip(weights(compiled), weights(eager), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=5e-4)
+
+
+@pytest.mark.parametrize("name", sorted(set(METHOD_NAMES) - {"supervised"} - NEVER_SUPERVISED))
+def test_weight_zero_is_the_supervised_step_to_the_bit(name, small):
+    weights_of_terms = [a for a in METHODS[name].arguments() if a.endswith("weight") and a != "worst_labeled_weight"]
+    assert weights_of_terms
+    supervised, zero = small.model("supervised"), small.model(name, **dict.fromkeys(weights_of_terms, 0.0))
+    for model in (supervised, zero):
+        small.fit(model, stop=SEEN_TWICE)
+    assert_same(weights(supervised), weights(zero))
+    other = small.model(name, **LIVELY.get(name, {}))
+    small.fit(other, stop=SEEN_TWICE)
+    assert any((a != b).any() for a, b in zip(weights(other), weights(zero), strict=True))
+
+
+def test_joint_forward_normalizes_both_batches_together(small):
+    model = small.model("sesemi", joint_forward=True, trunk_dropout=0.0)
+    batch = model.pixels(next(iter(small.batches())))
+    views = model.views(batch, rng.Draws(0, 0))
+    network, _ = model.networks(rng.Draws(0, 0))
+    joint = network.features(views.labeled, views.unlabeled[0])
+    both = network.features(np.concatenate([views.labeled, views.unlabeled[0]]))
+    np.testing.assert_allclose(np.concatenate(joint), both, rtol=1e-4, atol=1e-4)
+    assert np.abs(joint[0] - network.features(views.labeled)).max() > 1e-2
+
+
+@pytest.mark.parametrize("case", FEWER)
+def test_labels_of_unlabeled_images_are_never_read(case, small):
+    """They are -1 in one run and wrong in the other."""
+    poisoned = np.where(np.isin(np.arange(40), small.labeled), small.labels, 2 - small.labels)
+    models = [build(small, case), build(small, case, labels=poisoned)]
+    for model in models:
+        small.fit(model, stop=SEEN_TWICE)
+    assert_same(weights(models[0]), weights(models[1]))
+
+
+@pytest.mark.parametrize("case", FEWER)
+def test_save_load_resume_is_exact_to_the_bit_and_a_step_is_traced_once(case, small, tmp_path):
+    """Tables, teacher and heads included: all are weights of the model."""
+    whole = build(small, case)
+    small.fit(whole, stop=SEEN_TWICE)
+    first, traces = build(small, case), []
+    step = first.train_step
+    first.train_step = lambda data: (traces.append(1), step(data))[1]
+    small.fit(first, stop=4)
+    small.fit(first, start=4, stop=9)
+    assert len(traces) == 1
+    first.save_weights(tmp_path / "half.weights.h5")
+    second = build(small, case)
+    second.load_weights(tmp_path / "half.weights.h5")
+    small.fit(second, start=9, stop=SEEN_TWICE)
+    assert int(second.optimizer.iterations) == SEEN_TWICE
+    assert_same([v.numpy() for v in whole.weights], [v.numpy() for v in second.weights])
+
+
+@pytest.mark.parametrize("case", FEWER)
+def test_bfloat16_is_finite_and_keeps_float32_weights(case, small):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = build(small, case)
+    history = small.fit(model, stop=SEEN_TWICE).history
+    # Where nothing is accepted, nothing of it is right.
+    history.pop(monitor.ACCURACY, None)
+    assert all(np.isfinite(value).all() for value in history.values())
+    assert {str(v.dtype) for v in model.trainable_variables} == {"float32"}
+    student, _ = model.networks(rng.Draws(0, 0))
+    features = student.features(np.zeros((2, 8, 8, 2), np.float32))
+    assert (features.dtype, student.logits(features).dtype) == ("bfloat16", "float32")
+
+
+def test_sesemi_is_the_published_loss_of_the_six_transforms_of_unflipped_images(small):
+    """The two terms against plain numpy, from the views and the logits; ASL is the same on the labeled pool."""
+    assert METHODS["sesemi"].views == METHODS["asl"].views == Views(labeled="weak", unlabeled=("unflipped",))
+    assert (METHODS["sesemi"].unlabeled_pool, METHODS["asl"].unlabeled_pool) == ("unlabeled", "labeled")
+    model = small.model("sesemi", trunk_dropout=0.0, rotation_weight=0.7)
+    batch = model.pixels(next(iter(small.batches())))
+    views = model.views(batch, rng.Draws(0, 0))
+    network, _ = model.networks(rng.Draws(0, 0))
+    with rng.dropout_from(rng.Draws(0, 0)):
+        terms = model.method.loss_terms(views, network, None)
+    with rng.dropout_from(rng.Draws(0, 0)):
+        logits = network(views.labeled).numpy()
+    images = views.unlabeled[0].numpy()
+    turned = [np.rot90(images, k, axes=(1, 2)) for k in range(4)] + [images[:, :, ::-1], images[:, ::-1]]
+    logits_r = model.method.head(network.features(np.concatenate(turned))).numpy()
+
+    def cross_entropy(labels, logits):
+        log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return -log_probs[np.arange(len(labels)), labels].mean()
+
+    transforms = np.repeat(np.arange(6), len(images))
+    np.testing.assert_allclose(terms["supervised"], cross_entropy(batch["labels"].numpy(), logits), rtol=1e-4)
+    np.testing.assert_allclose(terms["rotation"], 0.7 * cross_entropy(transforms, logits_r), rtol=1e-4)
+
+
+def test_asl_draws_its_second_branch_from_the_labeled_images():
+    from sesemi.assembly import build
+    from sesemi.config import run_config
+
+    pools = {}
+    for method in ("sesemi", "supervised", "asl"):
+        materials = build.gather(run_config.resolve({"method": method, "labels": 20})[0])
+        pools[method] = (len(materials.pool), materials.config.steps_per_epoch)
+    assert pools == {"sesemi": (1000, 62), "supervised": (1000, 62), "asl": (20, 1)}
+
+
+def test_the_perturbed_passes_of_vat_keep_the_masks_of_the_clean_one(small):
+    """Without a perturbation nothing changes, although everything drops out; with other masks it would."""
+    model = small.model("vat", epsilon=0.0, trunk_dropout=0.5)
+    terms, _ = terms_of_step(model, small)
+    assert float(terms["adversarial"]) == pytest.approx(0.0, abs=1e-6)
+    model.networks = lambda draws: (_WithOwnMasks(model.classifier, draws=draws), None)
+    terms, _ = terms_of_step(model, small)
+    assert float(terms["adversarial"]) > 1e-3
+
+
+class _WithOwnMasks(Network):
+    def together(self, *batches, same_masks=False, **how):
+        return super().together(*batches, **how)
+
+
+def terms_of_step(model, small):
+    batch = model.pixels(next(iter(small.batches())))
+    draws = rng.Draws(5, batch["step"])
+    views = model.views(batch, draws)
+    with rng.dropout_from(draws.at("dropout")):
+        return model.method.loss_terms(views, *model.networks(draws)), views
+
+
+def test_the_unlabeled_batch_can_hold_the_labeled_one(small):
+    model = small.model("pi_model", regularize_labeled=True)
+    batch = model.pixels(next(iter(small.batches())))
+    views = model.views(batch, rng.Draws(0, 0))
+    assert [view.shape[0] for view in views.unlabeled] == [12, 12]
+    np.testing.assert_array_equal(views.index, [*batch["unlabeled_index"], *batch["labeled_index"]])
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_a_method_says_whether_it_remembers_images(name, small):
+    method = METHODS[name]()
+    sizes = {"labeled": 6, "unlabeled": 6, "joint_forward": True, "regularize_labeled": True}
+    assert any(v.shape[:1] == (40,) for v in small.model(name).method.weights) == method.remembers_images
+    if name == "self_tuning":
+        with pytest.raises(ValueError, match="--regularize-labeled: self_tuning"):
+            method.check_batches(**sizes)
+    elif method.remembers_images:
+        with pytest.raises(ValueError, match="--regularize-labeled"):
+            method.check_batches(**sizes)
+        # Nobody who comes without the command line gets past it either.
+        with pytest.raises(ValueError, match="--regularize-labeled"):
+            small.fit(small.model(name, regularize_labeled=True))
+    else:
+        method.check_batches(**sizes)

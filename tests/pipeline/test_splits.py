@@ -1,0 +1,97 @@
+import json
+
+import numpy as np
+import pytest
+
+from sesemi.errors import InputError
+from sesemi.pipeline import splits
+
+
+@pytest.fixture
+def labels():
+    return np.random.default_rng(0).permutation(np.repeat(np.arange(5), [40, 50, 60, 70, 80]))
+
+
+def test_split_is_balanced_and_a_function_of_labels_count_and_seed(labels):
+    first, again, other = (splits.split(labels, 50, seed, classes=5) for seed in (1, 1, 2))
+    assert np.bincount(labels[first.labeled]).tolist() == [10] * 5
+    assert first.digest == again.digest != other.digest
+    assert (np.diff(first.labeled) > 0).all()
+    np.testing.assert_array_equal(first.unlabeled, np.arange(300))
+
+
+def test_split_does_not_depend_on_the_global_random_state(labels):
+    np.random.seed(0)
+    first = splits.split(labels, 50, 1, classes=5)
+    np.random.seed(1)
+    assert splits.split(labels, 50, 1, classes=5).digest == first.digest
+
+
+@pytest.mark.parametrize("count", ["all", 300])
+def test_all_labels_keep_every_image_even_unbalanced(labels, count):
+    np.testing.assert_array_equal(splits.split(labels, count, 0, classes=5).labeled, np.arange(300))
+
+
+def test_exclude_labeled(labels):
+    found = splits.split(labels, 50, 1, classes=5, exclude_labeled=True)
+    assert not set(found.labeled) & set(found.unlabeled)
+    assert len(found.unlabeled) == 250
+
+
+def test_validation_is_held_out_of_both_pools(labels):
+    whole = splits.split(labels, 50, 1, classes=5)
+    found = splits.split(labels, 50, 1, classes=5, validation=0.2)
+    assert np.bincount(labels[found.validation]).tolist() == [2] * 5
+    assert not set(found.validation) & (set(found.labeled) | set(found.unlabeled))
+    assert sorted([*found.validation, *found.labeled]) == whole.labeled.tolist()
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "words"),
+    [
+        (51, {}, "use 50 or 55"),
+        (0, {}, "at least one image a class"),
+        (305, {}, "only 300 training images"),
+        (250, {}, "class 0 has only 40 images, 50 are needed"),
+        (5, {"validation": 0.5}, "has none to spare"),
+        ("all", {"exclude_labeled": True}, "no image is left"),
+    ],
+)
+def test_impossible_splits_are_refused(labels, count, options, words):
+    with pytest.raises(InputError, match=words):
+        splits.split(labels, count, 0, classes=5, **options)
+
+
+def test_a_missing_class_is_refused_and_not_dropped(labels):
+    with pytest.raises(InputError, match="class 5 has only 0 images"):
+        splits.split(labels, 60, 0, classes=6)
+
+
+def test_json_holds_the_indices_and_the_hash(labels):
+    found = splits.split(labels, 50, 1, classes=5)
+    text = json.loads(found.to_json())
+    assert text["labeled"] == found.labeled.tolist()
+    assert text["sha256"] == found.digest
+
+
+def test_images_without_labels_given_validation_and_extra_ones():
+    labels = np.array([0, 1, 0, 1, -1, -1, 0, 1, 0, -1, -1])
+    how = {"classes": 2, "given_validation": np.array([6, 7]), "extra": 2}
+    split = splits.split(labels, "all", 0, **how)
+    assert split.labeled.tolist() == [0, 1, 2, 3, 8]
+    assert split.validation.tolist() == [6, 7]
+    assert split.unlabeled.tolist() == [0, 1, 2, 3, 4, 5, 8]
+    split = splits.split(labels, 2, 0, exclude_labeled=True, **how)
+    assert len(split.labeled) == 2
+    assert sorted(labels[split.labeled]) == [0, 1]
+    assert len(split.unlabeled) == 5
+    with pytest.raises(InputError, match="have validation"):
+        splits.split(labels, "all", 0, validation=0.5, **how)
+    chosen = (np.array([0, 1, 4]), np.array([], int))
+    with pytest.raises(InputError, match="image 4 has no label"):
+        splits.split(labels, "file", 0, chosen=chosen, **how)
+    for theirs in ([], [6, 7]):
+        split = splits.split(labels, "file", 0, chosen=(np.array([0, 1]), np.array(theirs, int)), **how)
+        assert split.validation.tolist() == [6, 7]
+    with pytest.raises(InputError, match="not those that the data have"):
+        splits.split(labels, "file", 0, chosen=(np.array([0, 1]), np.array([2])), **how)

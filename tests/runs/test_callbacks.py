@@ -1,0 +1,221 @@
+import json
+import os
+import re
+import signal
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from sesemi.errors import InputError
+from sesemi.runs import callbacks, checkpoints, progress
+from sesemi.training import preprocess
+
+
+def test_nan_stops_the_run_and_names_the_term_and_the_step(small):
+    guard = callbacks.StopOnNonFiniteLoss(lambda: 41)
+    guard.on_train_batch_end(0, {"loss": 1.0, "rotation": 2.0})
+    with pytest.raises(callbacks.NonFiniteLossError, match="'rotation' became nan at step 41"):
+        guard.on_train_batch_end(0, {"loss": float("nan"), "rotation": float("nan"), "supervised": 1.0})
+
+
+def test_nan_in_several_steps_at_once_names_them_all():
+    guard = callbacks.StopOnNonFiniteLoss(lambda: 41)
+    guard.set_model(types.SimpleNamespace(steps_per_execution=4))
+    with pytest.raises(callbacks.NonFiniteLossError, match="'loss' became nan in steps 41 to 44"):
+        guard.on_train_batch_end(3, {"loss": float("nan")})
+
+
+def test_a_run_that_diverges_is_stopped_by_the_guard(small):
+    model = small.model("sesemi", learning_rate=1e12)
+    steps = []
+    counter = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_, **__: steps.append(1))
+    with pytest.raises(callbacks.NonFiniteLossError) as error:
+        small.fit(model, stop=50, callbacks=[counter, callbacks.StopOnNonFiniteLoss(lambda: len(steps))])
+    assert f"at step {len(steps)}" in str(error.value)
+    assert "'loss'" not in str(error.value)
+    assert len(steps) < 50
+
+
+def test_checkpoint_round_trip_and_only_the_last_is_kept(small, tmp_path):
+    model = small.model("sesemi")
+    kept_in = checkpoints.Checkpoints(tmp_path / "c")
+    assert kept_in.latest() is None
+    kept_in.save(model, 3, {"history": [1.5]})
+    small.fit(model, stop=1)
+    kept_in.save(model, 4, {"history": [2.5]})
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["step-0000000004"]
+    assert kept_in.read_state(kept_in.latest()) == {"step": 4, "history": [2.5]}
+    other = small.model("sesemi")
+    kept_in.load_weights(kept_in.latest(), other)
+    for a, b in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for a, b in zip(model.optimizer.variables, other.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_checkpoint_brings_the_whitening_back(small, tmp_path):
+    layers = [preprocess.build((8, 8, 2), whiten=True) for _ in range(2)]
+    preprocess.set_whitening(layers[0], preprocess.fit_whitening(small.images))
+    kept_in = checkpoints.Checkpoints(tmp_path)
+    path = kept_in.save(small.model("sesemi", preprocess=layers[0]), 1, {})
+    kept_in.load_weights(path, small.model("sesemi", preprocess=layers[1]))
+    for a, b in zip(layers[0].variables, layers[1].variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert np.abs(layers[1].variables[0].numpy()).max() > 0
+
+
+def test_a_failed_write_leaves_the_last_checkpoint_whole(small, tmp_path, monkeypatch):
+    model = small.model("supervised")
+    kept_in = checkpoints.Checkpoints(tmp_path)
+    kept = kept_in.save(model, 1, {})
+
+    def full(path, **_):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(model, "save_weights", full)
+    with pytest.raises(checkpoints.CheckpointError, match=r"No space left on device.*step-0000000001.*whole"):
+        kept_in.save(model, 2, {})
+    assert [path.name for path in tmp_path.iterdir()] == [kept.name]
+    checkpoints.Checkpoints.load_weights(kept, small.model("supervised"))
+
+
+def test_weights_that_are_not_finite_are_not_saved(small, tmp_path):
+    model = small.model("supervised")
+    model.classifier.head.bias.assign([1.0, np.nan, 0.0])
+    with pytest.raises(checkpoints.CheckpointError, match="not finite after step 7"):
+        checkpoints.Checkpoints(tmp_path).save(model, 7, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(small, tmp_path):
+    model = small.model("supervised")
+    path = checkpoints.Checkpoints(tmp_path).save(model, 1, {})
+    (path / "model.weights.h5").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="does not fit this run"):
+        checkpoints.Checkpoints.load_weights(path, model)
+
+
+def test_leftovers_of_a_killed_write_are_no_checkpoint(small, tmp_path):
+    (tmp_path / ".partial-1").mkdir()
+    kept_in = checkpoints.Checkpoints(tmp_path)
+    assert kept_in.latest() is None
+    kept_in.save(small.model("supervised"), 1, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-0000000001"]
+
+
+def test_a_folder_is_locked_until_the_process_ends(tmp_path):
+    with checkpoints.lock(tmp_path / "run"):
+        child = os.fork()
+        if child == 0:
+            try:
+                with checkpoints.lock(tmp_path / "run"):
+                    os._exit(0)
+            except InputError as error:
+                os._exit(9 if "in use by another process" in str(error) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not (tmp_path / "run").exists()
+    with checkpoints.lock(tmp_path / "run"):
+        (tmp_path / "run" / "kept").touch()
+    assert (tmp_path / "run" / "kept").exists()
+
+
+def test_a_folder_below_a_file_cannot_be_locked(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written to"), checkpoints.lock(tmp_path / "file" / "run"):
+        pass
+
+
+# Of a model, what a callback asks that counts steps and stops.
+ALONE = types.SimpleNamespace(steps_per_execution=1, stop_here=None, stop_anywhere=None)
+
+
+class Saves:
+    def __init__(self):
+        self.saved = []
+
+    def save(self, model, step, state):
+        self.saved.append(step)
+
+
+def test_the_first_signal_saves_and_stops_the_second_stops_at_once(capsys):
+    saves = Saves()
+    saver = callbacks.SaveAndStop(saves, dict, steps_per_epoch=10, first_step=4)
+    saver.set_model(ALONE)
+    saver.on_train_batch_end(0)
+    assert saves.saved == []
+    saver.request_stop(signal.SIGTERM)
+    with pytest.raises(callbacks.Interrupted) as stop:
+        saver.on_train_batch_end(1)
+    assert saves.saved == [6]
+    assert (stop.value.number, stop.value.step) == (signal.SIGTERM, 6)
+    with pytest.raises(KeyboardInterrupt):
+        saver.request_stop(signal.SIGINT)
+
+
+def test_a_signal_at_the_end_of_an_epoch_waits_for_its_evaluation():
+    saves = Saves()
+    saver = callbacks.SaveAndStop(saves, dict, steps_per_epoch=2, first_step=1)
+    saver.set_model(ALONE)
+    saver.request_stop(signal.SIGINT)
+    saver.on_train_batch_end(0)
+    assert saves.saved == []
+    with pytest.raises(callbacks.Interrupted):
+        saver.on_epoch_end(0)
+    assert saves.saved == [2]
+
+
+def test_checkpoints_are_written_now_and_then(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    saves = Saves()
+    saver = callbacks.SaveAndStop(saves, dict, steps_per_epoch=1000, first_step=0, every_s=30)
+    saver.set_model(ALONE)
+    for _ in range(100):
+        now[0] += 1
+        saver.on_train_batch_end(0)
+    assert saves.saved == [31, 62, 93]
+
+
+def test_best_weights_are_those_of_the_lowest_validation_error(small, tmp_path):
+    model, state = small.model("supervised"), {}
+    best = callbacks.KeepBest(tmp_path / "best.weights.h5", state)
+    best.set_model(model)
+    for epoch, error in enumerate([30.0, 20.0, 25.0, 20.0]):
+        model.classifier.head.bias.assign([float(epoch)] * 3)
+        best.on_epoch_end(epoch, {"validation_error": error})
+    assert state == {"epoch": 2, "error": 20.0}
+    model.classifier.load_weights(tmp_path / "best.weights.h5")
+    np.testing.assert_array_equal(model.classifier.head.bias.numpy(), [1.0] * 3)
+
+
+def test_metrics_of_an_interrupted_epoch_are_given_back_once(small):
+    model = small.model("sesemi")
+    small.fit(model)
+    values = [v.numpy().item() for v in callbacks.metric_variables(model)]
+    values = json.loads(json.dumps(values))
+    model.reset_metrics()
+    restore = callbacks.RestoreMetrics(values)
+    restore.set_model(model)
+    restore.on_epoch_begin(0)
+    assert [v.numpy().item() for v in callbacks.metric_variables(model)] == values
+    model.reset_metrics()
+    restore.on_epoch_begin(1)
+    assert {v.numpy().item() for v in callbacks.metric_variables(model)} == {0.0}
+
+
+def test_progress_without_a_terminal_prints_named_values(small, capsys):
+    model = small.model("sesemi")
+    shown = progress.Progress(epochs=2, steps_per_epoch=3, images_per_step=30, first_step=0, started=0.0)
+    small.fit(model, callbacks=[shown])
+    start, line = capsys.readouterr().out.strip().splitlines()
+    assert re.fullmatch(r"first step after [\d.]+ s, [\d.]+ of them to compile", start)
+    assert line.startswith("epoch 1/2")
+    for name in ("loss", "supervised", "rotation", "l2", "learning_rate", "images/s"):
+        assert f" {name} " in line
+    images, seconds = shown.timed
+    assert images == 60
+    assert seconds > 0
