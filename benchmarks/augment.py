@@ -18,8 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi.commands import train
-from sesemi.distribution import start
+from sesemi.distribution.start import start_tensorflow
 
 CORES = os.cpu_count()
 
@@ -62,9 +61,7 @@ def main() -> None:
 
 def prepare(gpu: str) -> None:
     """Load TensorFlow quietly, in a worker too: the tests' Pillow, which it runs, stands beside it."""
-    train.select_device(gpu)
-    train.prepare_tensorflow()
-    start.load_tensorflow()
+    start_tensorflow(gpu)
 
 
 def photos(count: int, side: int):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi.commands import train
-from sesemi.config import presets, run_config
-from sesemi.distribution import start
+from sesemi.config import resolve
+from sesemi.config.registry import METHODS
+from sesemi.distribution.start import start_tensorflow
 
 
 def arguments() -> argparse.Namespace:
@@ -22,7 +22,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1")
-    parser.add_argument("--methods", nargs="+", default=list(presets.METHODS), choices=list(presets.METHODS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--joint-forward", action=argparse.BooleanOptionalAction)
     parser.add_argument("--output", help="where the runs are kept (default: a folder that is removed)")
     return parser.parse_args()
@@ -31,9 +31,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run, then print the table."""
     args = arguments()
-    train.select_device("cpu")
-    train.prepare_tensorflow()
-    start.load_tensorflow()
+    start_tensorflow("cpu")
     with tempfile.TemporaryDirectory() as aside:
         found = {method: [one(args, method, seed, aside) for seed in range(args.seeds)] for method in args.methods}
     print(f"\n| method | student [%], {args.labels} labels | teacher | mean of 4 views | gain over supervised |")
@@ -47,12 +45,12 @@ def main() -> None:
 
 def one(args: argparse.Namespace, method: str, seed: int, aside: str) -> dict:
     """The results of one run, with the errors of student and teacher by these names."""
-    from sesemi.runs import run
+    from sesemi.runs.run import run
 
     # The same updates for all: an epoch of asl would otherwise be one of its labeled images.
     given = {"method": method, "seed": seed, "labels": args.labels, "steps_per_epoch": 62, "gpu": "cpu", "quiet": True}
     given |= {"output": args.output or aside, "joint_forward": args.joint_forward}
-    found = run.run(*run_config.resolve(given), say=lambda _: None)
+    found = run(*resolve(given), say=lambda _: None)
     print(f"{method} seed {seed}: {found['test_error']:.2f} ({found['seconds']:.0f} s)", flush=True)
     errors = {"student": found.get("student_test_error"), "teacher": found.get("teacher_test_error")}
     return found | errors | {found["evaluated"]: found["test_error"]}

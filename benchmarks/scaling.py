@@ -16,17 +16,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from sesemi.commands import train
-from sesemi.config import checks, presets
-from sesemi.distribution import start
+from sesemi.config.registry import METHODS, NETWORKS
+from sesemi.config.sections import SETTINGS
+from sesemi.distribution.start import start_tensorflow
 
 
 def arguments() -> argparse.Namespace:
     """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", choices=presets.NETWORKS, default="mini")
-    parser.add_argument("--method", choices=list(presets.METHODS), default="sesemi")
-    parser.add_argument("--precision", choices=checks.CHOICES["precision"], default="float32")
+    parser.add_argument("--network", choices=NETWORKS, default="mini")
+    parser.add_argument("--method", choices=list(METHODS), default="sesemi")
+    parser.add_argument("--precision", choices=SETTINGS["precision"].choices, default="float32")
     parser.add_argument("--batch-size", type=int, default=16, help="unlabeled images of a worker")
     parser.add_argument("--labeled-batch-size", type=int, default=96, help="labeled images of a worker")
     parser.add_argument("--steps", type=int, default=10, help="of each in a round")
@@ -78,16 +78,14 @@ def measured(cores: list[int]) -> dict:
 def work(args: argparse.Namespace) -> None:
     """Be one of the workers."""
     os.sched_setaffinity(0, {args.core})
-    train.select_device("cpu")
-    train.prepare_tensorflow()
-    start.load_tensorflow(workers="TF_CONFIG" in os.environ)
+    start_tensorflow(workers="TF_CONFIG" in os.environ)
     import tensorflow as tf
     from throughput import random_materials
 
     from sesemi.assembly import build
+    from sesemi.assembly.plan import time_step
     from sesemi.distribution import workers
     from sesemi.primitives import layers, replicas
-    from sesemi.runs import look
 
     strategy = replicas.of_workers() if workers.addresses() else tf.distribute.get_strategy()
     count = strategy.num_replicas_in_sync
@@ -95,7 +93,7 @@ def work(args: argparse.Namespace) -> None:
     with strategy.scope():
         materials = random_materials(argparse.Namespace(**vars(args) | sizes, jit="off", gpu="cpu"))
         model = build.build_model(materials, fit_whitening=False)
-        seconds = look.time_step(model, materials, steps=args.steps)
+        seconds = time_step(model, materials, steps=args.steps)
     trained = sum(variable.numpy().nbytes for variable in model.trainable_variables)
     names = layers.MOVING_AVERAGES
     averages = [v for v in model.classifier.non_trainable_variables if v.name in names]

@@ -13,8 +13,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi.commands import train
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -25,17 +23,17 @@ def main():
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    train.prepare_tensorflow()
-    from sesemi.distribution import start
+    from sesemi.distribution.start import start_tensorflow
 
-    start.load_tensorflow()
+    start_tensorflow("cpu")
     from sesemi.assembly import build
-    from sesemi.config import run_config
-    from sesemi.runs import look
+    from sesemi.assembly.materials import gather
+    from sesemi.assembly.plan import time_step
+    from sesemi.config import resolve
 
     sides = {}
     for name, limit in (("in memory", 10**6), ("streamed", 1)):
-        settings, _ = run_config.resolve(
+        settings, _ = resolve(
             {
                 "dataset": "folder",
                 "data_dir": args.data_dir,
@@ -46,7 +44,7 @@ def main():
             }
         )
         began = time.perf_counter()
-        materials = build.gather(settings)
+        materials = gather(settings)
         seconds = time.perf_counter() - began
         images = len(materials.data.train_images)
         print(f"{name}: {type(materials.pixels).__name__}, {images} training images, ready after {seconds:.1f} s")
@@ -54,7 +52,7 @@ def main():
     times = {name: [] for name in sides}
     for number in range(args.rounds + 1):
         for name, (model, materials) in sides.items():
-            seconds = look.time_step(model, materials, args.steps)
+            seconds = time_step(model, materials, args.steps)
             # The first round compiles.
             if number:
                 times[name].append(materials.images_per_step / seconds)

@@ -14,17 +14,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import throughput
 
-from sesemi.commands import train
-from sesemi.distribution import start
+from sesemi.distribution.start import start_tensorflow
 
 
 def main() -> None:
     """Time and print."""
     sys.argv += ["--method", "mean_teacher"]
     args = throughput.arguments()
-    train.select_device(args.gpu)
-    train.prepare_tensorflow()
-    start.load_tensorflow()
+    start_tensorflow(args.gpu)
     from sesemi.assembly import build
     from sesemi.training.teacher import EMATeacher
 

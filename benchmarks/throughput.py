@@ -15,18 +15,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sesemi.commands import train
-from sesemi.config import checks, presets, run_config
-from sesemi.distribution import start
+from sesemi.config import resolve
+from sesemi.config.registry import METHODS, NETWORKS
+from sesemi.config.sections import SETTINGS
+from sesemi.distribution.start import start_tensorflow
 
 
 def arguments() -> argparse.Namespace:
     """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", choices=presets.NETWORKS, default="wrn")
-    parser.add_argument("--method", choices=list(presets.METHODS), default="sesemi")
-    parser.add_argument("--precision", choices=checks.CHOICES["precision"], default="float32")
-    parser.add_argument("--jit", choices=checks.CHOICES["jit"], default="auto")
+    parser.add_argument("--network", choices=NETWORKS, default="wrn")
+    parser.add_argument("--method", choices=list(METHODS), default="sesemi")
+    parser.add_argument("--precision", choices=SETTINGS["precision"].choices, default="float32")
+    parser.add_argument("--jit", choices=SETTINGS["jit"].choices, default="auto")
     parser.add_argument("--gpu", default="0")
     parser.add_argument("--batch-size", type=int, help="unlabeled images (default: the method's on CIFAR-10)")
     parser.add_argument("--labeled-batch-size", type=int)
@@ -38,9 +39,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Time and print."""
     args = arguments()
-    train.select_device(args.gpu)
-    train.prepare_tensorflow()
-    start.load_tensorflow()
+    start_tensorflow(args.gpu)
     materials = random_materials(args)
     timed = {
         "forward-backward": bare_step(materials, args.steps, views=False),
@@ -66,12 +65,14 @@ def main() -> None:
 
 
 def random_materials(args):
-    """What `assembly.gather` would give for CIFAR-10, of random pixels."""
+    """What `assembly.materials.gather` would give for CIFAR-10, of random pixels."""
     import numpy as np
 
     from sesemi import datasets
-    from sesemi.assembly import build
-    from sesemi.pipeline import batches, splits
+    from sesemi.assembly import method
+    from sesemi.assembly.materials import Materials
+    from sesemi.pipeline import splits
+    from sesemi.pipeline.pixels import DevicePixels
 
     rng = np.random.default_rng(0)
     train, test = (rng.integers(0, 256, (n, 32, 32, 3), np.uint8) for n in (50_000, 100))
@@ -84,9 +85,9 @@ def random_materials(args):
         if args.method == "mean_teacher" and args.batch_size is None
         else {}
     )
-    resolved, _ = run_config.resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
-    pixels = batches.DevicePixels(train, labels)
-    return build.Materials(resolved, data, splits.split(labels, 4000, 0, classes=10), "", pixels)
+    resolved, _ = resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
+    split, pixels = splits.split(labels, 4000, 0, classes=10), DevicePixels(train, labels)
+    return Materials(resolved, method.make(resolved), data, split, resolved.steps_per_epoch, pixels=pixels)
 
 
 def bare_step(materials, steps: int, *, views: bool = True):
@@ -130,6 +131,7 @@ def whole_fit(materials, steps: int):
     """``fit`` with tf.data and the callbacks of every step."""
     from sesemi.assembly import build
     from sesemi.runs import callbacks, progress
+    from sesemi.training.guard import StopOnNonFiniteLoss
 
     model = build.build_model(materials, fit_whitening=False)
     batches = build.batches(materials, 0, 10**9)
@@ -137,7 +139,7 @@ def whole_fit(materials, steps: int):
     saver = callbacks.SaveAndStop(None, dict, every_s=float("inf"), **timing)
     saver.on_epoch_end = lambda *_, **__: None  # the short epochs below end nothing
     shown = progress.Progress(epochs=1, images_per_step=materials.images_per_step, show=False, started=0.0, **timing)
-    guard = callbacks.StopOnNonFiniteLoss(lambda: saver.step)
+    guard = StopOnNonFiniteLoss(lambda: saver.step)
 
     def run():
         model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False, callbacks=[guard, shown, saver])

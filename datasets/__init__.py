@@ -5,20 +5,15 @@ The folders of the 2019 layout (``cifar-10/``, ``cifar-100/``, ``svhn/``) may li
 
 import dataclasses
 import importlib
+import importlib.util
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import folder, image_files
 from sesemi.datasets.base import ImageData, Reading, held_out
 from sesemi.datasets.lazy_images import Joined, compact, only
-
-LOADERS = {
-    "digits": "sesemi.datasets.digits",
-    "cifar10": "sesemi.datasets.cifar10",
-    "cifar100": "sesemi.datasets.cifar100",
-    "svhn": "sesemi.datasets.svhn",
-}
-
+from sesemi.errors import InputError
 
 TFDS = "tfds:"
 
@@ -27,7 +22,7 @@ def load(name: str, data_dir: str | Path | None = None, how: Reading | None = No
     """Load a data set.
 
     Args:
-        name: a key of `LOADERS`, ``folder`` or ``tfds:NAME``.
+        name: Name of a file of this folder with a ``load``, or ``tfds:NAME``.
         data_dir: where to look and nowhere else; None: the 2019 layout beside this file, then a download.
         how: of what has no size of its own: the last two.
 
@@ -43,9 +38,9 @@ def load(name: str, data_dir: str | Path | None = None, how: Reading | None = No
         return folder.load(place, how)
     if name.startswith(TFDS):
         return _of_tfds(name.removeprefix(TFDS), place, how)
-    if name not in LOADERS:
-        raise ValueError(f"no data set {name!r}; choose from {', '.join(LOADERS)}, folder, {TFDS}NAME")
-    return importlib.import_module(LOADERS[name]).load(place)
+    if not name.isidentifier() or importlib.util.find_spec(f"sesemi.datasets.{name}") is None:
+        raise ValueError(f"no data set {name!r}: datasets/ has no file of that name")
+    return importlib.import_module(f"sesemi.datasets.{name}").load(place)
 
 
 def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
@@ -118,7 +113,7 @@ def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, 
 
     _, height, width, channels = data.train_images.shape
     if height != width:
-        raise ValueError(f"--extra-source: square images are needed, {height} x {width} are here")
+        raise InputError(f"square images are needed, {height} x {width} are here", setting="extra_source")
     source = extra.load(text, count, side=height, channels=channels, seed=seed, resize=how.resize)
     own = image_files.all_digests(data.train_images) if data.digests is None else data.digests
     others = image_files.all_digests(data.test_images)

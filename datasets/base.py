@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sesemi.terminal import printable
+
 EXTRA_FORMS = "tiny-images[:DIR], imagenet32[:DIR], folder:DIR or npy:FILE"
 _HELD_OUT = 0.2
 _SHOWN = 3
-_LONG = 250
 _CHUNK = 4096
 
 
@@ -68,17 +69,6 @@ def some(items: Sequence[str]) -> str:
     items = [printable(item) for item in items]
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return f"{', '.join(items[:_SHOWN])}{more}"
-
-
-def printable(text: str) -> str:
-    """Names of files may hold line breaks, and bytes that are no text."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def one_line(what: object) -> str:
-    """Of an error, say; and not long."""
-    text = printable(" ".join(str(what).split())) or type(what).__name__
-    return text if len(text) <= _LONG else f"{text[:_LONG]} ..."
 
 
 @dataclass(frozen=True, eq=False)

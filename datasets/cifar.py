@@ -1,6 +1,7 @@
 """What CIFAR-10 and CIFAR-100 share: pickled batches of rows of 3 x 32 x 32 bytes (Krizhevsky 2009)."""
 
 import numpy as np
+
 from sesemi.datasets import unpickle
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import cifar, files
 from sesemi.datasets.base import ImageData
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets.base import ImageData
+from sesemi.errors import InputError
 
 TRAIN = 1000
 _SPLIT_SEED = 0
@@ -18,7 +20,9 @@ def load(data_dir: Path | None = None) -> ImageData:
         ValueError: a `data_dir` was given, which this data set has no use for.
     """
     if data_dir is not None:
-        raise ValueError(f"--data-dir {data_dir}: digits come with scikit-learn and need none; leave it out")
+        raise InputError(
+            "digits come with scikit-learn and need none", setting="data_dir", value=data_dir, cure="leave it out"
+        )
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

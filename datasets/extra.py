@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sesemi.datasets import files, image_files, imagenet32, lazy_images, tiny_images
-from sesemi.datasets.base import EXTRA_FORMS, one_line, some
 
-_FLAG = "--extra-source "
+from sesemi.datasets import files, image_files, imagenet32, lazy_images, tiny_images
+from sesemi.datasets.base import EXTRA_FORMS, some
+from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +98,15 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
         ValueError: an unknown form, a file that is not what it should be, or too few images.
         FileNotFoundError: a file is missing, or cannot be downloaded.
     """
-    kind, place, flag = _parse(text, count)
+    kind, place, text = _parse(text, count)
     if channels not in (1, 3):
-        raise ValueError(f"{flag}: images of 1 or 3 channels can be made, the data set has {channels}; leave it out")
-    images, notes = _OPEN[kind](place, flag, side, resize)
+        raise InputError(
+            f"images of 1 or 3 channels can be made, the data set has {channels}",
+            setting="extra_source",
+            value=text,
+            cure="leave it out",
+        )
+    images, notes = _OPEN[kind](place, text, side, resize)
     total = images.shape[0]
     if kind == "tiny-images" and count == tiny_images.CIFAR100_COUNT:
         positions, more = images.of_cifar100()
@@ -108,7 +114,7 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
     elif count is None:
         positions = np.arange(total)
     else:
-        _refuse_more(count, total, flag)
+        _refuse_more(count, total, text)
         positions = np.sort(np.random.default_rng(seed).choice(total, count, replace=False, shuffle=False))
     return Extra(
         images,
@@ -116,7 +122,7 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
         side=side,
         channels=channels,
         resize=resize,
-        notes=(f"extra images: {len(positions)} of {total} of {flag.removeprefix(_FLAG)}", *notes),
+        notes=(f"extra images: {len(positions)} of {total} of {text}", *notes),
     )
 
 
@@ -127,38 +133,50 @@ def refuse(text: str | None, count: int | None) -> None:
         ValueError: see `load`.
         FileNotFoundError: see `load`.
     """
-    kind, place, flag = _parse(text, count)
+    kind, place, text = _parse(text, count)
     if kind in _LOOKED_INTO:
-        images, _ = _OPEN[kind](place, flag)
+        images, _ = _OPEN[kind](place, text)
         if count is not None and not (kind == "tiny-images" and count == tiny_images.CIFAR100_COUNT):
-            _refuse_more(count, images.shape[0], flag)
+            _refuse_more(count, images.shape[0], text)
     elif place is not None:
-        _refuse_no_folder(place, flag)
+        _refuse_no_folder(place, text)
 
 
 def _parse(text: str | None, count: int | None) -> tuple[str, Path | None, str]:
-    """Kind, place and flag of a source."""
+    """Kind, place and text of a source."""
     if text is None:
         home = files.beside_loaders("tiny-images")
         text = "tiny-images" if any((home / name).is_file() for name in tiny_images.FILES) else "imagenet32"
-    flag, (kind, colon, place) = f"{_FLAG}{text}", text.partition(":")
+    kind, colon, place = text.partition(":")
     if kind not in _OPEN or bool(colon) != bool(place) or (kind in ("folder", "npy") and not place):
-        raise ValueError(f"{flag}: there is no such source; give {EXTRA_FORMS}")
+        raise InputError("there is no such source", setting="extra_source", value=text, cure=f"give {EXTRA_FORMS}")
     if count is not None and count < 1:
-        raise ValueError(f"{flag}: --extra must be 1 or more, got {count}")
+        raise InputError(f"`extra` must be 1 or more, got {count}", setting="extra_source", value=text)
     if count is None and kind == "tiny-images":
-        raise ValueError(f"{flag}: say how many of the 79 million images to take, with --extra N")
-    return kind, Path(place).expanduser() if place else None, flag
+        raise InputError(
+            "say how many of the 79 million images to take, with `extra=N`", setting="extra_source", value=text
+        )
+    return kind, Path(place).expanduser() if place else None, text
 
 
-def _refuse_more(count: int, total: int, flag: str) -> None:
+def _refuse_more(count: int, total: int, text: str) -> None:
     if count > total:
-        raise ValueError(f"{flag}: --extra {count} are more than the {total} images it has; give {total} or less")
+        raise InputError(
+            f"`extra={count}` are more than the {total} images it has",
+            setting="extra_source",
+            value=text,
+            cure=f"give {total} or less",
+        )
 
 
-def _refuse_no_folder(place: Path, flag: str) -> None:
+def _refuse_no_folder(place: Path, text: str) -> None:
     if not place.is_dir():
-        raise FileNotFoundError(f"{flag}: there is no folder {place}; give one that is, or use {EXTRA_FORMS}")
+        raise InputError(
+            f"there is no folder {place}",
+            setting="extra_source",
+            value=text,
+            cure=f"give one that is, or use {EXTRA_FORMS}",
+        )
 
 
 def digests_and_duplicates(source: Extra, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,43 +193,57 @@ def digests_and_duplicates(source: Extra, others: np.ndarray) -> tuple[np.ndarra
     return found, np.array([mark.tobytes() in known for mark in found], bool)
 
 
-def _tiny_images(place: Path | None, flag: str, *_):
-    return tiny_images.TinyImages(place or files.beside_loaders("tiny-images"), flag), (tiny_images.NOTE,)
+def _tiny_images(place: Path | None, text: str, *_):
+    return tiny_images.TinyImages(place or files.beside_loaders("tiny-images"), text), (tiny_images.NOTE,)
 
 
-def _imagenet32(place: Path | None, flag: str, *_):
+def _imagenet32(place: Path | None, text: str, *_):
     if place is not None:
-        _refuse_no_folder(place, flag)
-    return imagenet32.open_or_download(place, flag)
+        _refuse_no_folder(place, text)
+    return imagenet32.open_or_download(place, text)
 
 
-def _folder(place: Path, flag: str, side: int, resize: str):
-    _refuse_no_folder(place, flag)
+def _folder(place: Path, text: str, side: int, resize: str):
+    _refuse_no_folder(place, text)
     paths = [str(path) for path in image_files.find(place)]
     _, _, broken = image_files.read_all(paths, side, resize, keep=False)
     whole = [path for number, path in enumerate(paths) if number not in broken]
     if not whole:
-        raise ValueError(
-            f"{flag}: no picture in it that is whole, {len(broken)} are broken; "
-            f"give a folder with {', '.join(image_files.EXTENSIONS)}"
+        raise InputError(
+            f"no picture in it that is whole, {len(broken)} are broken",
+            setting="extra_source",
+            value=text,
+            cure=f"give a folder with {', '.join(image_files.EXTENSIONS)}",
         )
     named = [f"{paths[number]} ({why})" for number, why in broken.items()]
     notes = (f"{len(named)} broken extra images are left out: {some(named)}",) if named else ()
     return lazy_images.ImageFiles(whole, side, resize), notes
 
 
-def _npy(path: Path, flag: str, *_):
+def _npy(path: Path, text: str, *_):
     need = "uint8 [N, H, W, C] or [N, H, W] with 1, 3 or 4 channels"
     if not path.is_file():
-        raise FileNotFoundError(f"{flag}: there is no file {path}; give one of {need}, as numpy.save makes it")
+        raise InputError(
+            f"there is no file {path}",
+            setting="extra_source",
+            value=text,
+            cure=f"give one of {need}, as numpy.save makes it",
+        )
     try:
         images = lazy_images.NumpyFile(path)
     # What a damaged file makes of numpy is any error at all.
     except Exception as error:
-        raise ValueError(f"{flag}: not a file of numpy.save ({one_line(error)}); {need} is needed") from error
+        raise InputError(
+            f"not a file of numpy.save ({one_line(error)})",
+            setting="extra_source",
+            value=text,
+            cure=f"{need} is needed",
+        ) from error
     channels = images.shape[3] if len(images.shape) == 4 else 1
     if images.dtype != np.uint8 or len(images.shape) not in (3, 4) or channels not in (1, 3, 4) or 0 in images.shape:
-        raise ValueError(f"{flag}: {need} is needed, got {images.dtype} {list(images.shape)}")
+        raise InputError(
+            f"{need} is needed, got {images.dtype} {list(images.shape)}", setting="extra_source", value=text
+        )
     return images, ()
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesemi.errors import InputError
+
 _LARGEST_MEMBER = 256 * 2**20
 _LARGEST_ARCHIVE = 2**30
 _PATIENCE_S = 30
@@ -133,9 +135,9 @@ def download(archive: Archive, put_into: Path) -> Path:
             )
     # keras.utils.get_file raises a bare Exception when the network fails.
     except Exception as error:
-        raise FileNotFoundError(
-            f"{archive.file} is not here and could not be downloaded ({_one_line(error)}); get it from {archive.url} "
-            f"and put it into {put_into}, or give its folder with --data-dir"
+        raise InputError(
+            f"{archive.file} is not here and could not be downloaded ({_one_line(error)})",
+            cure=f"get it from {archive.url} and put it into {put_into}, or give its folder with `data_dir`",
         ) from error
     return Path(path)
 
@@ -164,9 +166,11 @@ def locate(data_dir: Path | None, folder: str, official_folder: str, archive: Ar
     if data_dir is not None:
         found = find(data_dir, official_folder, archive, names)
         if found is None:
-            raise FileNotFoundError(
-                f"--data-dir {data_dir}: neither {names[0]} nor {official_folder}/ nor {archive.file} is there; "
-                f"get {archive.url} and put it there"
+            raise InputError(
+                f"neither {names[0]} nor {official_folder}/ nor {archive.file} is there",
+                setting="data_dir",
+                value=data_dir,
+                cure=f"get {archive.url} and put it there",
             )
         return found
     home = beside_loaders(folder)

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import image_files, label_table
-from sesemi.datasets.base import ImageData, Reading, held_out, printable, some
+from sesemi.datasets.base import ImageData, Reading, held_out, some
 from sesemi.datasets.lazy_images import ImageFiles, compact, only
+from sesemi.errors import InputError
+from sesemi.terminal import printable
 
 # In this order they are read and held: training images are in front of the test.
 PARTS = ("labeled", "unlabeled", "validation", "test")
@@ -48,9 +51,9 @@ def load(root: Path | None, how: Reading) -> ImageData:
         ValueError: nothing to train on, or a fault that cannot be left out.
     """
     if root is None:
-        raise ValueError(f"--dataset folder: --data-dir is needed, a folder with {TREE}")
+        raise InputError(f"`data_dir` is needed, a folder with {TREE}", setting="dataset", value="folder")
     if not root.is_dir():
-        raise FileNotFoundError(f"--data-dir {root}: there is no such folder; give one with {TREE}")
+        raise InputError("there is no such folder", setting="data_dir", value=root, cure=f"give one with {TREE}")
     found, classes = _scan(root, anything=how.labels_file is not None)
     if how.labels_file is not None:
         _apply_table(found, root, Path(how.labels_file))
@@ -68,7 +71,7 @@ def load(root: Path | None, how: Reading) -> ImageData:
     left_out = {what: items for what, items in (faults | more).items() if items}
     faults = [_said(what, items) for what, items in left_out.items()]
     if how.strict and faults:
-        raise ValueError(f"--strict: {root}: {'; '.join(faults)}; mend that, or leave --strict out")
+        raise InputError(f"{root}: {'; '.join(faults)}", setting="strict", cure="mend that, or leave `strict` out")
     images, digests, found = _without(dropped, pixels, digests, found, how)
     _refuse_empty(found, names, root)
     train = sum(file.part != "test" for file in found)
@@ -93,7 +96,12 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
     if not (root / "labeled").is_dir() and not anything:
         there = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())[:_SHOWN]
         inside = f"; it has {', '.join(there)}" if there else ""
-        raise ValueError(f"--data-dir {root}: no labeled/ in it{inside}; needed are {TREE}, or give --labels-file")
+        raise InputError(
+            f"no labeled/ in it{inside}",
+            setting="data_dir",
+            value=root,
+            cure=f"needed are {TREE}, or give `labels_file`",
+        )
     # Over any folder, what has no class is unlabeled, wherever it lies.
     over_all = anything and not (root / "labeled").is_dir()
     found, classes = [], set()
@@ -107,8 +115,11 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
                 classes |= {entry.name} if part == "labeled" else set()
                 found += [_File(str(path), part, entry.name) for path in image_files.find(Path(entry.path))]
             elif Path(entry.name).suffix.lower() in image_files.EXTENSIONS and not over_all:
-                raise ValueError(
-                    f"--data-dir {root}: {part}/{printable(entry.name)} lies in no class folder; put it into one"
+                raise InputError(
+                    f"{part}/{printable(entry.name)} lies in no class folder",
+                    setting="data_dir",
+                    value=root,
+                    cure="put it into one",
                 )
     rest = root if over_all else root / "unlabeled"
     taken = {file.path for file in found}
@@ -152,17 +163,31 @@ def _apply_table(found: list[_File], root: Path, table: Path) -> None:
 def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]:
     names = sorted(classes | {file.name for file in found if file.part == "labeled"})
     if not names:
-        raise ValueError(f"--data-dir {root}: no labeled picture; needed are {TREE}, or a --labels-file with labels")
+        raise InputError(
+            "no labeled picture",
+            setting="data_dir",
+            value=root,
+            cure=f"needed are {TREE}, or a `labels_file` with labels",
+        )
     for name in names:
         if not name.isprintable():
-            raise ValueError(f"--data-dir {root}: the name of class {name!a} cannot be shown; rename it")
+            raise InputError(
+                f"the name of class {name!a} cannot be shown", setting="data_dir", value=root, cure="rename it"
+            )
     if len(names) == 1:
-        raise ValueError(f"--data-dir {root}: one class only ({names[0]}); there is nothing to tell apart, add another")
+        raise InputError(
+            f"one class only ({names[0]})",
+            setting="data_dir",
+            value=root,
+            cure="there is nothing to tell apart, add another",
+        )
     for file in found:
         if file.name is not None and file.name not in names:
-            raise ValueError(
-                f"--data-dir {root}: {printable(_short(file.path, root))}: no labeled picture is of class {file.name}; "
-                f"labeled are {', '.join(names[:20])}"
+            raise InputError(
+                f"{printable(_short(file.path, root))}: no labeled picture is of class {file.name}",
+                setting="data_dir",
+                value=root,
+                cure=f"labeled are {', '.join(names[:20])}",
             )
     return names
 
@@ -179,8 +204,11 @@ def _set_aside(found: list[_File], root: Path) -> bool:
     ):
         file.part = "test" if test else file.part
     if not any(file.part == "test" for file in found):
-        raise ValueError(
-            f"--data-dir {root}: no test/, and no class has two labeled pictures to set one aside; add some"
+        raise InputError(
+            "no test/, and no class has two labeled pictures to set one aside",
+            setting="data_dir",
+            value=root,
+            cure="add some",
         )
     return True
 
@@ -228,11 +256,14 @@ def _refuse_empty(found: list[_File], names: Sequence[str], root: Path) -> None:
     there = Counter(file.name for file in found if file.part == "labeled")
     for name in names:
         if not there[name]:
-            raise ValueError(
-                f"--data-dir {root}: class {name} has no labeled picture to train on; add some or remove it"
+            raise InputError(
+                f"class {name} has no labeled picture to train on",
+                setting="data_dir",
+                value=root,
+                cure="add some or remove it",
             )
     if not any(file.part == "test" for file in found):
-        raise ValueError(f"--data-dir {root}: no whole picture is left in the test; add some")
+        raise InputError("no whole picture is left in the test", setting="data_dir", value=root, cure="add some")
 
 
 def _counts(found: list[_File]) -> str:

@@ -5,19 +5,21 @@ import urllib.request
 from pathlib import Path
 
 from sesemi.datasets import tfds_builder, tfds_records
-from sesemi.datasets.base import EXTRA_FORMS, one_line
+from sesemi.datasets.base import EXTRA_FORMS
+from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 _NAME = "imagenet_resized/32x32"
 _HOST = "www.image-net.org"
 _SIDE = 32
 
 
-def open_or_download(place: Path | None, flag: str) -> tuple[tfds_records.RecordImages, tuple[str, ...]]:
+def open_or_download(place: Path | None, text: str) -> tuple[tfds_records.RecordImages, tuple[str, ...]]:
     """Where it is prepared, or have it downloaded and prepared.
 
     Args:
         place: TFDS's data folder; None: its own default.
-        flag: with which every message begins.
+        text: What the user gave, for messages.
 
     Returns:
         The training images, in the order of the files, and lines for the user.
@@ -39,18 +41,25 @@ def open_or_download(place: Path | None, flag: str) -> tuple[tfds_records.Record
                 builder.download_and_prepare()
     # Whatever fails in there, the way out is the same.
     except Exception as error:
-        raise FileNotFoundError(
-            f"{flag}: {_NAME} of TFDS is not in {place or tfds.core.constants.DATA_DIR} and could not be made "
-            f"({one_line(error)}); prepare it where there is a network and copy the folder, or use "
-            f"{EXTRA_FORMS}"
+        raise InputError(
+            (
+                f"{_NAME} of TFDS is not in {place or tfds.core.constants.DATA_DIR} and could not be made "
+                f"({one_line(error)})"
+            ),
+            setting="extra_source",
+            value=text,
+            cure=f"prepare it where there is a network and copy the folder, or use {EXTRA_FORMS}",
         ) from error
-    return _training_images(builder, flag), (f"ImageNet32: {builder.data_dir}",)
+    return _training_images(builder, text), (f"ImageNet32: {builder.data_dir}",)
 
 
-def _training_images(builder, flag: str) -> tfds_records.RecordImages:
+def _training_images(builder, text: str) -> tfds_records.RecordImages:
     try:
         return tfds_records.of_splits(builder, ["train"], "image", _SIDE)
     except OSError as error:
-        raise ValueError(
-            f"{flag}: {builder.data_dir} cannot be read ({one_line(error)}); remove it, get it again"
+        raise InputError(
+            f"{builder.data_dir} cannot be read ({one_line(error)})",
+            setting="extra_source",
+            value=text,
+            cure="remove it, get it again",
         ) from error

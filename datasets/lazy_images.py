@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import image_files
 
 _CHUNK = 4096

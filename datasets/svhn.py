@@ -6,8 +6,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import files
 from sesemi.datasets.base import ImageData
+from sesemi.errors import InputError
 
 CLASSES = tuple("0123456789")
 FILES = {
@@ -29,7 +31,9 @@ def load(data_dir: Path | None = None) -> ImageData:
 def _path(name: str, digest: str, data_dir: Path | None, home: Path) -> Path:
     if data_dir is not None:
         if not (data_dir / name).is_file():
-            raise FileNotFoundError(f"--data-dir {data_dir}: {name} is not there; get {_URL}{name} and put it there")
+            raise InputError(
+                f"{name} is not there", setting="data_dir", value=data_dir, cure=f"get {_URL}{name} and put it there"
+            )
         return data_dir / name
     if (home / name).is_file():
         return home / name

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from sesemi.datasets.base import one_line
+
+from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 _NAME = re.compile(r"(?P<set>[A-Za-z]\w*)(/[\w+.-]+)?(?P<version>:(\d+|\*)(\.(\d+|\*)){2})?")
 
@@ -75,10 +77,10 @@ def prepare(tfds, name: str, builder, say: Callable[[str], None] | None) -> None
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare()
     except Exception as error:
-        raise FileNotFoundError(
-            f"tfds:{name} is not in {builder.data_dir} and could not be downloaded and prepared ({one_line(error)}); "
-            f"do it elsewhere: python -c \"import tensorflow_datasets as tfds; tfds.load('{name}', data_dir='DIR')\", "
-            "bring DIR here and give it with --data-dir"
+        raise InputError(
+            f"tfds:{name} is not in {builder.data_dir} and could not be downloaded and prepared ({one_line(error)})",
+            cure=f"do it elsewhere: python -c \"import tensorflow_datasets as tfds; tfds.load('{name}', "
+            "data_dir='DIR')\", bring DIR here and give it with `data_dir`",
         ) from error
     finally:
         tfds.disable_progress_bar()

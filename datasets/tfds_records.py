@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import image_files
 from sesemi.datasets.lazy_images import Pictures
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import image_files, tfds_builder, tfds_records
-from sesemi.datasets.base import one_line
+from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 # The test, and then validation: the first of them that has labels is the test.
 _HELD_OUT = ("test", "validation", "val", "valid")
@@ -96,9 +98,9 @@ def load(
         image, label = tfds_builder.features(tfds, name, made.info)
         tfds_builder.prepare(tfds, name, made, say)
         if not tfds_records.readable(made):
-            raise ValueError(
-                f"tfds:{name}: {made.data_dir}: its files are {made.info.file_format.value}, only tfrecord is read; "
-                "prepare it again without a --file_format"
+            raise InputError(
+                (f"tfds:{name}: {made.data_dir}: its files are {made.info.file_format.value}, only tfrecord is read"),
+                cure="prepare it again without a --file_format",
             )
         return _read(_Splits(tfds, name, made, image, label), side, resize, limit)
 

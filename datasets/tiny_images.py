@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+
 from sesemi.datasets import cifar100, unpickle
-from sesemi.datasets.base import EXTRA_FORMS, one_line, some
+from sesemi.datasets.base import EXTRA_FORMS, some
+from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 FILES = ("tiny_images.bin", "tiny_index.pkl")
 NOTE = (
@@ -23,43 +26,64 @@ class TinyImages:
 
     Args:
         folder: of the two files.
-        flag: with which every message begins.
+        source: What the user gave, for messages.
 
     Raises:
         FileNotFoundError: one of them is missing.
         ValueError: they are damaged, or do not fit together.
     """
 
-    def __init__(self, folder: Path, flag: str):
-        self.flag, (self.path, index) = flag, (folder / name for name in FILES)
+    def __init__(self, folder: Path, source: str):
+        self.source, (self.path, index) = source, (folder / name for name in FILES)
         for path in (self.path, index):
             if not path.is_file():
-                raise FileNotFoundError(f"{flag}: there is no file {path}; put it there, or use {EXTRA_FORMS}")
+                raise InputError(
+                    f"there is no file {path}",
+                    setting="extra_source",
+                    value=source,
+                    cure=f"put it there, or use {EXTRA_FORMS}",
+                )
         size = self.path.stat().st_size
         there, rest = divmod(size, _BYTES)
         if rest:
-            raise ValueError(f"{flag}: {self.path}: {size} bytes are no multiple of {_BYTES}; get all of it again")
+            raise InputError(
+                f"{self.path}: {size} bytes are no multiple of {_BYTES}",
+                setting="extra_source",
+                value=source,
+                cure="get all of it again",
+            )
         self.keywords = self._read_index(index)
         total = max((end for _, end in self.keywords.values()), default=0)
         if not total:
-            raise ValueError(f"{flag}: {index}: no image in it; get it again")
+            raise InputError(f"{index}: no image in it", setting="extra_source", value=source, cure="get it again")
         if there < total:
-            raise ValueError(f"{flag}: {self.path}: {there} images, but its index says {total}; get all of it again")
+            raise InputError(
+                f"{self.path}: {there} images, but its index says {total}",
+                setting="extra_source",
+                value=source,
+                cure="get all of it again",
+            )
         self.shape = (total, 32, 32, 3)
 
     def _read_index(self, path: Path) -> dict[str, tuple[int, int]]:
         if path.stat().st_size > _LARGEST_INDEX:
-            raise ValueError(f"{self.flag}: {path}: {path.stat().st_size} bytes are more than an index has")
+            raise InputError(
+                f"{path}: {path.stat().st_size} bytes are more than an index has",
+                setting="extra_source",
+                value=self.source,
+            )
         try:
             found = unpickle.loads(path.read_bytes(), str(path))
         except ValueError as error:
-            raise ValueError(f"{self.flag}: {error}") from error
+            raise InputError(f"{error}", setting="extra_source", value=self.source) from error
         for keyword, span in found.items():
             pair = isinstance(span, tuple | list) and len(span) == 2 and all(isinstance(place, int) for place in span)
             if not pair or not 0 <= span[0] <= span[1]:
-                raise ValueError(
-                    f"{self.flag}: {path}: (start, end) is needed for each keyword, "
-                    f"got {one_line(span)} for {one_line(keyword)}; get it again"
+                raise InputError(
+                    (f"{path}: (start, end) is needed for each keyword, got {one_line(span)} for {one_line(keyword)}"),
+                    setting="extra_source",
+                    value=self.source,
+                    cure="get it again",
                 )
         return found
 
@@ -71,7 +95,12 @@ class TinyImages:
             chosen[slice(*self.keywords.get(name, (0, 0)))] = True
         positions, missing = np.flatnonzero(chosen), [name for name in wanted if name not in self.keywords]
         if not len(positions):
-            raise ValueError(f"{self.flag}: no keyword of {FILES[1]} is a class of CIFAR-100; give another --extra")
+            raise InputError(
+                f"no keyword of {FILES[1]} is a class of CIFAR-100",
+                setting="extra_source",
+                value=self.source,
+                cure="give another `extra`",
+            )
         notes = [f"no such keyword in {FILES[1]}: {some(missing)}"] if missing else []
         if len(positions) != CIFAR100_COUNT:
             notes.append(f"this index has {len(positions)} images of CIFAR-100's classes, not {CIFAR100_COUNT}")
@@ -84,5 +113,10 @@ class TinyImages:
             for row, position in zip(found, index.tolist(), strict=True):
                 file.seek(position * _BYTES)
                 if file.readinto(row) != _BYTES:
-                    raise ValueError(f"{self.flag}: {self.path}: it ends before image {position}; get all of it again")
+                    raise InputError(
+                        f"{self.path}: it ends before image {position}",
+                        setting="extra_source",
+                        value=self.source,
+                        cure="get all of it again",
+                    )
         return found.reshape(-1, 3, 32, 32).transpose(0, 3, 2, 1)

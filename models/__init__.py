@@ -4,19 +4,11 @@ import importlib
 
 import keras
 
-NETWORKS = {
-    "convnet": "sesemi.models.convnet",
-    "wrn": "sesemi.models.wrn",
-    "nin": "sesemi.models.nin",
-    "mini": "sesemi.models.mini",
-    # Others' name for the same network.
-    "cnn13": "sesemi.models.convnet",
-    "shakeshake26": "sesemi.models.shakeshake26",
-}
+from sesemi.errors import InputError
 
 
 def smallest_side(name: str) -> int:
-    """The fewest pixels a side that a network accepts."""
+    """Return the fewest pixels a side that a network accepts."""
     return _network(name).SMALLEST
 
 
@@ -24,7 +16,7 @@ def build(name: str, input_shape: tuple[int, int, int], dropout: float = 0.0) ->
     """Build a trunk.
 
     Args:
-        name: a key of `NETWORKS`.
+        name: Name of a file of this folder.
         input_shape: height, width and channels of the images.
         dropout: rate inside the network, in [0, 1).
 
@@ -36,14 +28,21 @@ def build(name: str, input_shape: tuple[int, int, int], dropout: float = 0.0) ->
     """
     network = _network(name)
     if min(input_shape[:2]) < network.SMALLEST:
-        raise ValueError(
-            f"--network {name}: images of at least {network.SMALLEST} pixels a side are needed, "
-            f"got {input_shape[0]} x {input_shape[1]}"
+        raise InputError(
+            (
+                f"images of at least {network.SMALLEST} pixels a side are needed, got {input_shape[0]} x "
+                f"{input_shape[1]}"
+            ),
+            setting="network",
+            value=name,
         )
     return network.trunk(input_shape, dropout)
 
 
 def _network(name: str):
-    if name not in NETWORKS:
-        raise ValueError(f"no network {name!r}; choose from {', '.join(NETWORKS)}")
-    return importlib.import_module(NETWORKS[name])
+    try:
+        return importlib.import_module(f"sesemi.models.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"sesemi.models.{name}":
+            raise
+        raise ValueError(f"no network {name!r}: models/ has no file of that name") from None

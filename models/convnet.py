@@ -4,6 +4,7 @@ Others call it CNN-13. On 32 x 32 images the feature map is 6 x 6 x 128.
 """
 
 import keras
+
 from sesemi.models.layers import conv, norm_relu
 
 SMALLEST = 12

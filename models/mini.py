@@ -4,6 +4,7 @@ Six 3 x 3 convolutions in three widths, halved twice; any images of 8 pixels and
 """
 
 import keras
+
 from sesemi.models.layers import conv, norm_relu
 
 SMALLEST = 8

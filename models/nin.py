@@ -4,6 +4,7 @@ On 32 x 32 images the feature map is 8 x 8 x 192.
 """
 
 import keras
+
 from sesemi.models.layers import conv, norm_relu
 
 SMALLEST = 8

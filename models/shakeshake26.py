@@ -6,6 +6,8 @@ the feature map is 8 x 8 x 384.
 """
 
 import keras
+
+from sesemi.errors import InputError
 from sesemi.models.layers import conv
 
 SMALLEST = 8
@@ -19,7 +21,7 @@ def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
         ValueError: a dropout, for which the published network has no place.
     """
     if dropout:
-        raise ValueError(f"--trunk-dropout {dropout}: shakeshake26 has no place for it; use 0")
+        raise InputError("shakeshake26 has no place for it", setting="trunk_dropout", value=dropout, cure="use 0")
     inputs = keras.Input(input_shape)
     x = conv(inputs, 16, 3, use_bias=False)
     for group, width in enumerate((96, 192, 384)):

@@ -5,6 +5,7 @@ images the feature map is 8 x 8 x 128.
 """
 
 import keras
+
 from sesemi.models.layers import conv, norm_relu
 
 SMALLEST = 8

@@ -2,7 +2,35 @@
 
 
 class InputError(ValueError):
-    """Bad arguments, data or folder: scripts print it as one line and exit with code 2.
+    """Bad arguments, data or folder.
 
-    The message says what was wrong, what was received and what to do.
+    The error speaks of settings by their names, as Python code does: ``epochs=0: must lie from 1 to 1000000``. Inside
+    of `problem` and `cure` a setting stands in backticks: ```labels``` or ```promote=threshold```. The command line
+    shows the same error with its flags (`sesemi.commands.parser.as_typed`) and exits with code 2.
+
+    Args:
+        problem: What is wrong, in one line.
+        setting: Name of the setting at fault; a hyper-parameter of the method is called ``arguments.NAME``. None if
+            no setting is at fault.
+        value: The value that was received; None if there is none to show.
+        cure: What to do, in one line.
     """
+
+    def __init__(self, problem: str, *, setting: str | None = None, value: object = None, cure: str | None = None):
+        super().__init__(problem)
+        self.problem, self.setting, self.value, self.cure = problem, setting, value, cure
+
+    def __str__(self) -> str:
+        return self.said(self.setting if self.value is None else f"{self.setting}={self.value}")
+
+    def said(self, head: str | None) -> str:
+        """Return the whole message behind `head`, which names the setting and its value."""
+        text = self.problem if self.cure is None else f"{self.problem}; {self.cure}"
+        return text if self.setting is None else f"{head}: {text}"
+
+    def __reduce__(self):
+        return _made, (self.problem, self.setting, self.value, self.cure)
+
+
+def _made(problem: str, setting: str | None, value: object, cure: str | None) -> InputError:
+    return InputError(problem, setting=setting, value=value, cure=cure)

@@ -11,41 +11,67 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from sesemi.assembly import build
-from sesemi.config import run_config as config_module
+from sesemi.assembly.build import batches, build_model
+from sesemi.assembly.materials import in_memory, place
+from sesemi.config import RunConfig, resolve
+from sesemi.config.sections import SETTINGS
 from sesemi.inference import predictions
-from sesemi.pipeline import splits
-from sesemi.runs import callbacks
 from sesemi.training import export
+from sesemi.training.guard import StopOnNonFiniteLoss
 
 UNLABELED = -1
-# What the images and labels of `fit` say, what an argument of its own says, and what belongs to runs in folders.
-_NOT_HERE = frozenset(
-    "dataset data_dir labels labels_per_class labels_from labels_file strict image_size resize extra extra_source "
-    "memory_limit method network epochs steps_per_epoch arguments seed promote promote_threshold promote_fraction "
-    "promote_from promote_every validation views gpu replicas_cpu workers worker sync_batch_norm output name "
-    "tensorboard quiet".split()
+# Settings that are arguments of the constructor by their own names.
+_OWN = (
+    "method",
+    "network",
+    "epochs",
+    "steps_per_epoch",
+    "arguments",
+    "self_supervision",
+    "batch_size",
+    "labeled_batch_size",
+    "optimizer",
+    "learning_rate",
+    "schedule",
+    "l2",
+    "dropout",
+    "flip",
+    "shift",
+    "noise",
 )
 
 
 class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     """Image classification from few labels, as `sklearn.semi_supervised` has it: ``y == -1`` is unlabeled.
 
+    The arguments are settings of a run by the same names (docs/settings.md). None takes the default of
+    ``dataset=folder``.
+
     Args:
-        method: a key of `sesemi.METHODS`.
-        network: a trunk, such as ``mini`` or ``wrn``.
-        epochs: number of epochs.
-        steps_per_epoch: updates an epoch.
-        arguments: hyper-parameters of the method, as ``--set`` has them, such as ``{"weight": 10}``.
-        settings: any other setting of `sesemi.RunConfig` that says how to train, such as ``{"flip": True}``; what is
-            not said is the default of ``--dataset folder``, but images are not mirrored.
-        random_state: seed of weights, order and views; None draws one.
+        method: Key of `sesemi.METHODS`.
+        network: Trunk, such as ``mini`` or ``wrn``.
+        epochs: Number of epochs.
+        steps_per_epoch: Updates an epoch.
+        arguments: Hyper-parameters of the method, such as ``{"weight": 10}``.
+        self_supervision: ``rotation`` adds SESEMI's six-way head to any other method.
+        batch_size: Unlabeled images a step.
+        labeled_batch_size: Labeled images a step.
+        optimizer: ``sgd`` or ``adam``.
+        learning_rate: Learning rate of the first step.
+        schedule: How the rate falls.
+        l2: Factor of the sum of all squared kernels, which is added to the loss.
+        dropout: Dropout rate before the class head.
+        flip: Whether half of the views are mirrored left-right.
+        shift: Largest shift of a view, in pixels.
+        noise: Standard deviation of a view's noise, on the scale of preprocessed images.
+        settings: Any other setting that says how to train, such as ``{"cutout": 0.3}``.
+        random_state: Seed of weights, order and views; None draws one.
         verbose: 1 prints losses after every epoch.
 
     Attributes:
         classes_: ``[C]``, sorted.
-        model_: the trained classifier as a plain Keras model, from uint8 pixels to probabilities.
-        config_: the `sesemi.RunConfig` of the training.
+        model_: The trained classifier as a plain Keras model, from uint8 pixels to probabilities.
+        config_: The `sesemi.RunConfig` of the training.
 
     Example:
         >>> classifier = SemiSupervisedClassifier(method="mean_teacher", network="mini").fit(images, labels)
@@ -59,14 +85,29 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         epochs: int = 30,
         steps_per_epoch: int = 62,
         arguments: dict[str, Any] | None = None,
+        self_supervision: str | None = None,
+        batch_size: int | None = None,
+        labeled_batch_size: int | None = None,
+        optimizer: str | None = None,
+        learning_rate: float | None = None,
+        schedule: str | None = None,
+        l2: float | None = None,
+        dropout: float | None = None,
+        flip: bool = False,
+        shift: int | None = None,
+        noise: float | None = None,
         settings: dict[str, Any] | None = None,
         random_state=0,
         verbose: int = 0,
     ):
         self.method, self.network = method, network
         self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
-        self.arguments, self.settings = arguments, settings
-        self.random_state, self.verbose = random_state, verbose
+        self.arguments, self.self_supervision = arguments, self_supervision
+        self.batch_size, self.labeled_batch_size = batch_size, labeled_batch_size
+        self.optimizer, self.learning_rate, self.schedule = optimizer, learning_rate, schedule
+        self.l2, self.dropout = l2, dropout
+        self.flip, self.shift, self.noise = flip, shift, noise
+        self.settings, self.random_state, self.verbose = settings, random_state, verbose
 
     def fit(self, X, y):  # noqa: N803
         """Train.
@@ -81,20 +122,16 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         images = _images(X)
         labels, classes = _encode(y, len(images))
         config = self._config(images)
-        data = build.in_memory(images, labels, [str(name) for name in classes], config)
-        split = splits.split(
-            data.train_labels, "all", config.seed, classes=len(classes), exclude_labeled=config.exclude_labeled
-        )
         with _global_state_kept():
-            materials = build.place(build.Materials(config, data, split, data_digest=""))
-            model = build.build_model(materials, fit_whitening=True)
+            materials = place(in_memory(images, labels, [str(name) for name in classes], config))
+            model = build_model(materials, fit_whitening=True)
             model.fit(
-                build.batches(materials, 0, config.total_steps),
+                batches(materials, 0, materials.total_steps),
                 epochs=config.epochs,
-                steps_per_epoch=config.steps_per_epoch,
+                steps_per_epoch=materials.steps_per_epoch,
                 shuffle=False,
                 verbose=2 if self.verbose else 0,
-                callbacks=[callbacks.StopOnNonFiniteLoss(lambda: int(model.optimizer.iterations) + 1)],
+                callbacks=[StopOnNonFiniteLoss(lambda: int(model.optimizer.iterations) + 1)],
             )
             network, *_ = model.networks_by_name.values()
             exported = export.build(network)
@@ -103,25 +140,24 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = int(np.prod(images.shape[1:]))
         return self
 
-    def _config(self, images: np.ndarray) -> config_module.RunConfig:
+    def _config(self, images: np.ndarray) -> RunConfig:
         for name in self.settings or {}:
-            if name in _NOT_HERE:
-                raise ValueError(f"settings[{name!r}]: has no place here, or is an argument of its own; leave it out")
-        config, _ = config_module.resolve(
+            if name in _OWN or name == "seed":
+                own = "random_state" if name == "seed" else name
+                raise ValueError(f"settings[{name!r}]: is an argument of its own; give {own}=")
+            if name in SETTINGS and SETTINGS[name].runs_only:
+                raise ValueError(f"settings[{name!r}]: is of use only for runs in folders; leave it out")
+        own = {name: getattr(self, name) for name in _OWN}
+        config, _ = resolve(
             {
                 "dataset": "folder",
                 "image_size": int(images.shape[1]),
-                "flip": False,
                 **(self.settings or {}),
-                "method": self.method,
-                "network": self.network,
-                "epochs": self.epochs,
-                "steps_per_epoch": self.steps_per_epoch,
-                "arguments": dict(self.arguments or {}),
+                **{name: value for name, value in own.items() if value is not None},
                 "seed": self._seed(),
             }
         )
-        return build.complete(config)
+        return config
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

@@ -10,12 +10,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-from sesemi.commands import train  # noqa: E402
-from sesemi.distribution import start  # noqa: E402
+from sesemi.distribution.start import start_tensorflow  # noqa: E402
 
-train.select_device("cpu")
-train.prepare_tensorflow()
-start.load_tensorflow(cpus=2)
+start_tensorflow("cpu", cpus=2)
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -24,7 +21,8 @@ import tensorflow as tf  # noqa: E402
 
 from sesemi.augmentation import randaugment, views  # noqa: E402
 from sesemi.methods import METHODS, WithRotation  # noqa: E402
-from sesemi.pipeline import batches  # noqa: E402
+from sesemi.pipeline.batches import index_batches  # noqa: E402
+from sesemi.pipeline.pixels import DevicePixels, visible_labels  # noqa: E402
 from sesemi.primitives import replicas  # noqa: E402
 from sesemi.training.classifier import Classifier  # noqa: E402
 from sesemi.training.model import SemiSupervisedModel  # noqa: E402
@@ -95,12 +93,12 @@ class Small:
         with replicas.scope(strategy or tf.distribute.get_strategy()):
             trunk = tiny_trunk(trunk_dropout)
             classifier = Classifier(trunk, 3, dropout=0.3, preprocess=preprocess, synchronized=synchronized)
-            visible = batches.visible_labels(self.labels, self.labeled) if labels is None else labels
+            visible = visible_labels(self.labels, self.labeled) if labels is None else labels
             made = METHODS[method](**arguments)
             model = SemiSupervisedModel(
                 classifier,
                 made if self_supervision is None else WithRotation(made, self_supervision),
-                pixels=batches.DevicePixels(self.images, visible),
+                pixels=DevicePixels(self.images, visible),
                 augmentation=views.Augmentation(shift=1, flip=True, noise=0.15, strong=CUTOUT_ONLY),
                 seed=5,
                 joint_forward=joint_forward,
@@ -115,9 +113,7 @@ class Small:
 
     def batches(self, start=0, stop=3, pool=None):
         pool = self.unlabeled if pool is None else pool
-        return batches.index_batches(
-            self.labeled, pool, labeled_batch_size=6, batch_size=6, seed=1, start=start, stop=stop
-        )
+        return index_batches(self.labeled, pool, labeled_batch_size=6, batch_size=6, seed=1, start=start, stop=stop)
 
     def fit(self, model, start=0, stop=3, pool=None, **kwargs):
         return model.fit(self.batches(start, stop, pool), verbose=0, shuffle=False, **kwargs)

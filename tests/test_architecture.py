@@ -25,8 +25,8 @@ FLOORS = {
     "report": 1,
     "models": 1,
     "datasets": 1,
+    "files": 1,
     "errors": 0,
-    "files": 0,
     "terminal": 0,
     "": 0,
 }

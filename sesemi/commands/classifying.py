@@ -1,36 +1,37 @@
-"""What every command shares that uses a trained classifier: its flags, how far it is, the answers, the exit code."""
+"""What all commands share that use a trained classifier: flags, how far it is, and the answers."""
 
 import argparse
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from sesemi.commands.train import EXIT_BAD_INPUT, OneLineParser, prepare_tensorflow, select_device
+from sesemi.commands.parser import OneLineParser
+from sesemi.distribution.start import start_tensorflow
 from sesemi.errors import InputError
+from sesemi.terminal import printable, tell
 
-_BAR_EVERY_S, _LINE_EVERY_S = 0.2, 30.0
+_LINE_EVERY_S = 30.0
+MODEL_HELP = "A run folder, such as runs/NAME, or its model.keras."
 
 
 def add_model_flags(parser: OneLineParser) -> None:
-    """Flags of all that uses a model."""
+    """Add the flags of all commands that use a model."""
     parser.add_argument(
         "--views",
         type=int,
         choices=(1, 8),
         default=1,
-        help="8: the mean over eight views of each picture, four if the model was not trained to mirror (default: 1)",
+        help="8 takes the mean over eight views of each picture, four if the model was not trained to mirror "
+        "(default: 1)",
     )
     add_device_flag(parser)
 
 
 def add_device_flag(parser: OneLineParser) -> None:
-    """``--gpu``."""
+    """Add ``--gpu``."""
     parser.add_argument(
-        "--gpu", type=_device, metavar="ID", help="the GPU to use, or 'cpu' (default: the first that is visible)"
+        "--gpu", type=_device, metavar="ID", help="The GPU to use, or 'cpu' (default: the first that is visible)."
     )
 
 
@@ -41,25 +42,20 @@ def _device(text: str) -> str:
 
 
 def load(place: str, gpu: str | None):
-    """Start TensorFlow and read a model; says on stderr if its classes have no names.
+    """Start TensorFlow and read a model; a line on stderr says if its classes have no names.
 
     Returns:
         `sesemi.inference.saved.Saved`.
 
     Raises:
-        InputError: see `saved.load`.
+        InputError: See `sesemi.inference.saved.load`.
     """
-    if gpu is not None:
-        select_device(gpu)
-    prepare_tensorflow()
-    from sesemi.distribution import start
-
-    start.load_tensorflow()
+    start_tensorflow(gpu)
     from sesemi.inference import saved
 
     found = saved.load(place)
     if not found.has_sidecar:
-        print(f"{saved.sidecar_of(found.path)}: missing, so classes are numbered", file=sys.stderr)
+        tell(f"{saved.sidecar_of(found.path)}: missing, so classes are numbered")
     return found
 
 
@@ -67,52 +63,65 @@ class Progress:
     """How far it is, on stderr: a bar on a terminal, otherwise a line now and then.
 
     Args:
-        total: pictures.
-        bar: False: no bar on a terminal either, because other lines appear there.
+        total: Number of pictures.
+        bar: False shows no bar on a terminal either, because other lines appear there.
     """
 
     def __init__(self, total: int, *, bar: bool = True):
-        self._total, self._terminal, self._bar = total, sys.stderr.isatty(), bar
+        self._total, self._done, self._bar = total, 0, None
         self._began = self._shown = time.perf_counter()
-        self._done = 0
+        self._lines = not sys.stderr.isatty()
+        if bar and not self._lines:
+            self._bar = _bar()
+            self._task = self._bar.add_task("pictures", total=total)
+            self._bar.start()
 
     def note(self, text: str) -> None:
-        """A line that stays."""
-        print(("\r\x1b[K" if self._terminal else "") + text, file=sys.stderr)
+        """Print a line that stays."""
+        if self._bar is None:
+            tell(text)
+        else:
+            self._bar.console.print(text, markup=False, highlight=False)
 
     def add(self, count: int) -> None:
-        """So many more are done."""
+        """Count pictures that are done."""
         self._done += count
+        if self._bar is not None:
+            self._bar.advance(self._task, count)
         now = time.perf_counter()
-        if now - self._shown < (_BAR_EVERY_S if self._terminal else _LINE_EVERY_S):
-            return
-        if self._terminal and not self._bar:
-            return
-        self._shown, speed = now, self._done / (now - self._began)
-        text = f"{self._done} of {self._total} pictures, {100 * self._done / self._total:.0f} %, {speed:.0f} pictures/s"
-        print(f"\r\x1b[K{text}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr)
-        sys.stderr.flush()
+        if self._lines and now - self._shown >= _LINE_EVERY_S:
+            self._shown, speed = now, self._done / (now - self._began)
+            share = 100 * self._done / self._total
+            tell(f"{self._done} of {self._total} pictures, {share:.0f} %, {speed:.0f} pictures/s")
 
     def close(self) -> None:
         """Take the bar away."""
-        if self._terminal and self._bar:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _bar():
+    from rich import progress
+    from rich.console import Console
+
+    columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
+    return progress.Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def answers(saved, items: Iterable, progress: Progress, *, views: int) -> Iterator[tuple[Any, Any]]:
-    """Batches of pictures with their probabilities; names on stderr those that are broken.
+    """Yield batches of pictures with their probabilities; those that are broken are named on stderr.
 
     Args:
-        saved: the model.
-        items: of `sesemi.inference.inputs`.
-        progress: is told of every batch.
+        saved: The model.
+        items: Pictures, see `sesemi.inference.inputs`.
+        progress: Told of every batch.
         views: 1, or 8 for the mean over several.
 
     Yields:
         `inputs.Batch` of n pictures, and ``[n, classes]`` float32.
 
     Raises:
-        InputError: the model has no parts of which views could be made.
+        InputError: The model has no parts of which views could be made.
     """
     from sesemi.inference import inputs
 
@@ -127,10 +136,10 @@ def answers(saved, items: Iterable, progress: Progress, *, views: int) -> Iterat
 
 
 def classifier(saved, views: int) -> tuple[Callable, int]:
-    """What maps images and the number of their batch to probabilities, traced once; and the images of a batch.
+    """Return a function from images and their batch's number to probabilities, traced once, and the size of a batch.
 
     Raises:
-        InputError: the model has no parts of which views could be made.
+        InputError: The model has no parts of which views could be made.
     """
     from sesemi.inference import predictions
 
@@ -140,41 +149,7 @@ def classifier(saved, views: int) -> tuple[Callable, int]:
     try:
         several = predictions.MultiView(saved.model, saved.augmentation)
     except ValueError as error:
-        raise InputError(f"--views {views}: {saved.path} is no model of this program; leave it out") from error
+        raise InputError(
+            f"{saved.path} is no model of this program", setting="views", value=views, cure="leave it out"
+        ) from error
     return several, several.rows
-
-
-def printable(text: str) -> str:
-    """A path in one line of text, whatever bytes it is made of."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def run(program: str, work: Callable[[], None]) -> int:
-    """Do it, with the exit code that `main` returns."""
-    try:
-        work()
-    except InputError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except BrokenPipeError:
-        # Who read the lines has seen enough; Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except (OSError, MemoryError) as error:
-        print(f"{program}: {' '.join(str(error).split()) or 'not enough memory'}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
-
-
-def refuse_unwritable(flag: str, folder: Path) -> None:
-    """Refuse a folder that cannot be written to, or not be made.
-
-    Raises:
-        InputError: it says so.
-    """
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{flag}: {folder} cannot be written to; give another folder")

@@ -1,4 +1,4 @@
-"""``python -m sesemi compare RUN...``: a table and a picture of the errors of several runs."""
+"""``sesemi compare RUN...``: make a table and a picture of the errors of several runs."""
 
 import itertools
 import json
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sesemi.commands.train import EXIT_BAD_INPUT, OneLineParser
-from sesemi.config import run_config as config_module
+from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
+from sesemi.files import refuse_unwritable, write
+from sesemi.runs.folder import RunFolder, UnfinishedError
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,20 @@ class Run:
         return self.results["split_sha256"]
 
 
-class UnfinishedError(InputError):
-    """A folder without a finished run."""
-
-
 def read(folder: Path) -> Run:
     """Read a run folder.
 
     Raises:
-        UnfinishedError: it holds no finished run.
-        InputError: its files are damaged.
+        UnfinishedError: It holds no finished run.
+        InputError: Its files are damaged.
     """
+    found = RunFolder(folder)
+    results = found.results()
+    config, _ = found.config()
     try:
-        results = json.loads((folder / "results.json").read_text())
-        config, _ = config_module.from_json((folder / "config.json").read_text())
         _ = results["split_sha256"], results["data_sha256"], float(results["test_error"]), int(results["steps"])
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UnfinishedError(f"{folder}: no finished run ({Path(error.filename).name} is missing)") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder}: its files cannot be read ({error})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{found.results_file}: it lacks or spoils {error}") from error
     settings = config.identity()
     return Run(folder, results, settings | settings.pop("arguments"))
 
@@ -176,7 +172,7 @@ def picture(rows: list[dict[str, Any]]) -> bytes:
     return pictures.error_bars([row["name"] for row in rows], [row["errors"] for row in rows])
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "python -m sesemi compare") -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "sesemi compare") -> int:
     """Read, compare, print and write.
 
     Returns:
@@ -187,24 +183,21 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m sesem
     parser.add_argument("--output", type=Path, default=Path("comparison"), help="folder for table and picture")
     parser.add_argument("--different-splits", action="store_true", help="compare although other images are labeled")
     args = parser.parse_args(arguments)
-    try:
-        groups = group(_finished(args.runs))
-        refuse_unlike(groups, different_splits=args.different_splits)
-        rows = table(groups)
-        text = to_markdown(rows)
-        args.output.mkdir(parents=True, exist_ok=True)
-        (args.output / "comparison.md").write_text(text)
-        (args.output / "comparison.png").write_bytes(picture(rows))
-    except InputError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except OSError as error:
-        print(f"{program}: --output {args.output}: cannot be written to ({error.strerror})", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    return finish(program, lambda: _compare(args), traceback=args.traceback)
+
+
+def _compare(args) -> None:
+    groups = group(_finished(args.runs))
+    refuse_unlike(groups, different_splits=args.different_splits)
+    rows = table(groups)
+    text = to_markdown(rows)
+    refuse_unwritable("output", args.output)
+    args.output.mkdir(parents=True, exist_ok=True)
+    write(args.output / "comparison.md", text)
+    write(args.output / "comparison.png", picture(rows))
     print(text, end="")
     if len({row["updates"] for row in rows}) > 1:
         print("note: the runs had different numbers of updates")
     if sum(_is_supervised(members[0]) for members in groups.values()) > 1:
         print("note: no gains, because there are several kinds of supervised runs")
     print(f"picture: {args.output / 'comparison.png'}")
-    return 0

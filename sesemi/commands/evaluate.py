@@ -1,4 +1,4 @@
-"""``python -m sesemi evaluate MODEL DATASET``: errors of a classifier, by class, and how far its confidence is true."""
+"""``sesemi evaluate MODEL DATASET``: measure the errors of a classifier by class, and its calibration."""
 
 import itertools
 import json
@@ -8,79 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sesemi.commands import classifying
-from sesemi.commands.train import OneLineParser
-from sesemi.config import checks
-from sesemi.config import run_config as config_module
+from sesemi.commands.parser import OneLineParser, finish
+from sesemi.config.checks import wants_extra
 from sesemi.errors import InputError
-from sesemi.inference.calibration import (
-    BINS,
-    Reliability,
-    expected_calibration_error,
-    negative_log_likelihood,
-    reliability,
-    reliability_diagram,
-)
-
-_CONFUSIONS = 10
-
-
-def by_class(matrix: np.ndarray, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Of each class: images, and error, precision and recall in percent, None where there is nothing to divide by.
-
-    Args:
-        matrix: of `sesemi.inference.predictions.confusion`.
-        class_names: one a class.
-    """
-    rows = []
-    for k, name in enumerate(class_names):
-        right, there, said = (int(n) for n in (matrix[k, k], matrix[k].sum(), matrix[:, k].sum()))
-        recall, precision = (100 * right / n if n else None for n in (there, said))
-        error = None if recall is None else 100 - recall
-        rows.append({"class": name, "images": there, "error": error, "precision": precision, "recall": recall})
-    return rows
-
-
-def confusions(matrix: np.ndarray, class_names: Sequence[str], most: int = _CONFUSIONS) -> list[dict[str, Any]]:
-    """The most frequent ones: true class, what it is taken for, and how many images."""
-    wrong = matrix - np.diag(matrix.diagonal())
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = (np.unravel_index(place, wrong.shape) for place in order)
-    return [{"true": class_names[t], "predicted": class_names[p], "images": int(wrong[t, p])}
-            for t, p in pairs if wrong[t, p]]  # fmt: skip
-
-
-def assess(probs: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-    """All numbers of ``evaluation.json``: errors, precision and recall in percent, ECE in [0, 1], the rest as it is.
-
-    Args:
-        probs: ``[N, classes]``.
-        labels: ``[N]`` int.
-        class_names: one a class.
-    """
-    from sesemi.inference import predictions
-
-    matrix, bins = predictions.confusion(probs, labels), reliability(probs, labels)
-    return {
-        "images": len(labels),
-        "test_error": predictions.error_percent(probs, labels),
-        "expected_calibration_error": expected_calibration_error(probs, labels),
-        "negative_log_likelihood": negative_log_likelihood(probs, labels),
-        "class_names": list(class_names),
-        "classes": by_class(matrix, class_names),
-        "confusions": confusions(matrix, class_names),
-        "confusion_matrix": matrix.tolist(),
-        "reliability": [
-            {"up_to": (m + 1) / BINS, "images": int(n), "confidence": _or_none(c), "accuracy": _or_none(a)}
-            for m, (n, c, a) in enumerate(zip(bins.counts, bins.confidence, bins.accuracy, strict=True))
-        ],
-    }
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+from sesemi.files import refuse_unwritable, write
+from sesemi.runs.folder import RunFolder
 
 
 def to_text(found: dict[str, Any]) -> str:
@@ -97,40 +30,45 @@ def to_text(found: dict[str, Any]) -> str:
         lines.append("most frequent confusions:")
         lines += [f"  {row['images']:5}  {row['true']} taken for {row['predicted']}" for row in found["confusions"]]
     lines += [
-        f"expected calibration error {100 * found['expected_calibration_error']:.2f} % ({BINS} bins)",
+        f"expected calibration error {100 * found['expected_calibration_error']:.2f} %"
+        f" ({len(found['reliability'])} bins)",
         f"negative log-likelihood {found['negative_log_likelihood']:.4f}",
         f"error {found['test_error']:.2f} % of {found['images']} images ({views})",
     ]
     return "\n".join(lines)
 
 
-def write(folder: Path, found: dict[str, Any], bins: Reliability) -> None:
+def write_numbers(folder: Path, found: dict[str, Any]) -> None:
     """Write ``confusion.png``, ``reliability.png`` and, last, ``evaluation.json``.
 
     Raises:
-        InputError: the disk refuses.
+        InputError: The folder cannot be made.
+        sesemi.files.WriteError: The disk refuses.
     """
-    from sesemi.report import pictures
-    from sesemi.runs.checkpoints import CheckpointError, write_atomically, write_whole
+    import numpy as np
 
-    pictures = {
-        "confusion.png": pictures.confusion_matrix(
-            np.array(found["confusion_matrix"]), found["class_names"], views=found["views"]
-        ),
-        "reliability.png": reliability_diagram(bins, found["expected_calibration_error"]),
+    from sesemi.report import pictures
+
+    # An empty bin has None, which is NaN in an array of floats.
+    bins = {
+        key: np.array([row[key] for row in found["reliability"]], float) for key in ("images", "confidence", "accuracy")
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, png in pictures.items():
-            write_whole(folder / name, lambda path, png=png: path.write_bytes(png))
-        write_atomically(folder / "evaluation.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise InputError(f"--output: {folder} cannot be written to ({error.strerror})") from error
-    except CheckpointError as error:
-        raise InputError(str(error)) from error
+        raise InputError(f"{folder} cannot be written to ({error.strerror})", setting="output") from error
+    matrix = np.array(found["confusion_matrix"])
+    write(folder / "confusion.png", pictures.confusion_matrix(matrix, found["class_names"], views=found["views"]))
+    write(
+        folder / "reliability.png",
+        pictures.reliability_diagram(
+            bins["images"], bins["confidence"], bins["accuracy"], found["expected_calibration_error"]
+        ),
+    )
+    write(folder / "evaluation.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "python -m sesemi evaluate") -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "sesemi evaluate") -> int:
     """Read, classify, count, print and write.
 
     Returns:
@@ -156,7 +94,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m sesem
     )
     classifying.add_model_flags(parser)
     args = parser.parse_intermixed_args(arguments)
-    return classifying.run(program, lambda: _assess(args))
+    return finish(program, lambda: _assess(args), traceback=args.traceback)
 
 
 def _of_run(folder: Path, args) -> dict[str, str | None]:
@@ -165,19 +103,19 @@ def _of_run(folder: Path, args) -> dict[str, str | None]:
     Without its table of labels, other pictures would be set aside as the test than in the run.
     """
     if args.labels_file is not None and args.dataset != "folder":
-        raise InputError(f"--labels-file {args.labels_file}: of use only with folder; leave it out")
+        raise InputError("of use only with folder", setting="labels_file", value=args.labels_file, cure="leave it out")
     given = {"data_dir": args.data_dir, "labels_file": args.labels_file, "trained_on": None}
-    settings, results = folder / "config.json", folder / "results.json"
-    if args.dataset != "folder" or not settings.is_file():
+    run = RunFolder(folder)
+    if args.dataset != "folder" or not run.config_file.is_file():
         return given
     try:
-        config, _ = config_module.from_json(settings.read_text(encoding="utf-8"))
-        trained_on = json.loads(results.read_text(encoding="utf-8"))["data_sha256"] if results.is_file() else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        config, _ = run.config()
+        trained_on = run.results()["data_sha256"] if run.is_finished else None
+    except (InputError, KeyError) as error:
         print(f"{folder}: its config.json or results.json cannot be used ({error})", file=sys.stderr)
         return given
     if config.dataset == "folder":
-        if not checks.wants_extra(vars(config)):
+        if not wants_extra(config.extra, config.extra_source):
             given["trained_on"] = trained_on
         given["data_dir"] = args.data_dir or config.data_dir
         if os.path.realpath(given["data_dir"]) == os.path.realpath(config.data_dir):
@@ -186,9 +124,9 @@ def _of_run(folder: Path, args) -> dict[str, str | None]:
 
 
 def _place_of(dataset: str) -> str:
-    from sesemi.inference import inputs
+    from sesemi.inference import evaluation_sets
 
-    return dataset if inputs.is_named(dataset) else os.path.realpath(dataset)
+    return dataset if evaluation_sets.is_named(dataset) else os.path.realpath(dataset)
 
 
 def _free(folder: Path, dataset: str) -> Path:
@@ -205,18 +143,20 @@ def _free(folder: Path, dataset: str) -> Path:
 
 
 def _assess(args) -> None:
-    from sesemi.inference import inputs
+    import numpy as np
 
-    inputs.refuse_unknown_set(args.dataset, args.data_dir)
+    from sesemi.inference import evaluation_sets, metrics
+
+    evaluation_sets.refuse_unknown_set(args.dataset, args.data_dir)
     place = Path(args.model)
-    name = args.dataset if inputs.is_named(args.dataset) else Path(args.dataset).resolve().name
+    name = args.dataset if evaluation_sets.is_named(args.dataset) else Path(args.dataset).resolve().name
     folder = args.output or _free(
         (place if place.is_dir() else place.parent) / f"evaluation-{name.replace(':', '-')}", _place_of(args.dataset)
     )
-    classifying.refuse_unwritable("--output", folder)
+    refuse_unwritable("output", folder)
     data = _of_run(place if place.is_dir() else place.parent, args)
     saved = classifying.load(args.model, args.gpu)
-    items, labels, notes = inputs.test_set(args.dataset, saved=saved, **data)
+    items, labels, notes = evaluation_sets.test_set(args.dataset, saved=saved, **data)
     for note in notes:
         print(note, file=sys.stderr)
     progress, parts, kept = classifying.Progress(len(labels)), [], []
@@ -238,8 +178,8 @@ def _assess(args) -> None:
         "views": views,
         "broken": len(labels) - len(whole),
     }
-    found = about | assess(probs, whole, saved.class_names)
-    write(folder, found, reliability(probs, whole))
+    found = about | metrics.assess(probs, whole, saved.class_names)
+    write_numbers(folder, found)
     if found["broken"]:
         print(f"{found['broken']} of {len(labels)} pictures could not be decoded and are left out", file=sys.stderr)
     print(to_text(found))

@@ -1,4 +1,4 @@
-"""``python -m sesemi label-next RUN``: the unlabeled images of a run that are most worth labeling next."""
+"""``sesemi label-next RUN``: find the unlabeled images of a run that are most worth labeling next."""
 
 import argparse
 import csv
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sesemi.commands import classifying
-from sesemi.commands.train import OneLineParser
-from sesemi.config import run_config as config_module
+from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
+from sesemi.files import refuse_unwritable, write
+from sesemi.runs.folder import RunFolder
 
 SCORES = ("margin", "entropy", "disagreement")
 COLUMNS = ("path", "label", "guess", "probability", "score")
@@ -19,21 +20,22 @@ _MOST_PICTURES = 120
 _A_ROW = 8
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "python -m sesemi label-next") -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "sesemi label-next") -> int:
     """Rank, print and write.
 
     Returns:
         Exit code: 0 done, 2 no such run, or nothing to label (one line on stderr).
     """
     args = _parser(program).parse_args(arguments)
-    return classifying.run(program, lambda: _rank(args))
+    return finish(program, lambda: _rank(args), traceback=args.traceback)
 
 
 def _rank(args) -> None:
-    config = _config_of(args.run, args.data_dir)
+    config, _ = RunFolder(args.run).config()
+    config = config if args.data_dir is None else config.replace(data_dir=args.data_dir)
     table = args.csv or args.run / "label_next.csv"
     _refuse_to_overwrite(table, _picture_of(table))
-    classifying.refuse_unwritable("--csv", table.parent)
+    refuse_unwritable("csv", table.parent)
     if args.count < 1:
         raise InputError(f"--count {args.count}: must be 1 or more")
     _write(args, config, classifying.load(args.run, args.gpu), table)
@@ -61,16 +63,6 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _config_of(run: Path, data_dir: str | None):
-    try:
-        config, _ = config_module.from_json((run / "config.json").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{run}: not the folder of a run (config.json cannot be read: {error})") from error
-    except InputError as error:
-        raise InputError(f"{run}/config.json: {error}") from error
-    return config if data_dir is None else config.replace(data_dir=data_dir)
-
-
 def _picture_of(table: Path) -> Path:
     return table.with_name(f"{table.stem}-pictures.png")
 
@@ -95,12 +87,11 @@ def _refuse_to_overwrite(table: Path, picture: Path) -> None:
 def _write(args, config, model, table: Path) -> None:
     import numpy as np
 
-    from sesemi.assembly import build
+    from sesemi.assembly import materials as assembly
     from sesemi.report import pictures
-    from sesemi.runs.checkpoints import CheckpointError, write_atomically, write_whole
 
     picture = _picture_of(table)
-    materials = build.load(config)
+    materials = assembly.load(config)
     data = materials.data
     if data.class_names != model.class_names or data.train_images.shape[1:] != model.image_shape:
         raise InputError(f"{args.run}: its model was trained on other classes or image sizes than the data have now")
@@ -125,11 +116,8 @@ def _write(args, config, model, table: Path) -> None:
         for start in range(0, len(shown), _A_ROW)
     ]
     grid = pictures.views_grid(rows)
-    try:
-        write_whole(picture, lambda path: path.write_bytes(grid))
-        write_atomically(table, text.getvalue())
-    except CheckpointError as error:
-        raise InputError(str(error)) from error
+    write(picture, grid)
+    write(table, text.getvalue())
     print(f"{len(first)} of {len(candidates)} unlabeled images, by {args.by}: {table}   picture: {picture}")
     if len(shown) < len(first):
         print(f"the picture shows the first {len(shown)}")
@@ -166,7 +154,7 @@ def _worth(by: str, run: Path, model, images, candidates, probs) -> Any:
     from sesemi.inference import predictions, saved
 
     for other in ("student", "teacher"):
-        path = run / f"model_{other}.keras"
+        path = RunFolder(run).other_model(other)
         if path.exists():
             return divergence(probs, _probabilities(saved.load(path), images, candidates))
     averaged = predictions.multi_view_probabilities(

@@ -1,25 +1,26 @@
-"""``python -m sesemi predict MODEL PATH...``: the classes of pictures, by a classifier that a run has left."""
+"""``sesemi predict MODEL PATH...``: name the classes of pictures, by a classifier that a run has left."""
 
 import argparse
 import contextlib
 import csv
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sesemi.commands.classifying import Progress, add_model_flags, answers, load, printable, refuse_unwritable, run
-from sesemi.commands.train import OneLineParser
+from sesemi.commands.classifying import MODEL_HELP, Progress, add_model_flags, answers, load
+from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
+from sesemi.files import refuse_unwritable, whole
+from sesemi.terminal import printable
 
 _COLUMNS = ("path", "class", "probability")
 
 
 def build_parser(program: str) -> OneLineParser:
-    """The parser."""
+    """Return the parser."""
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
-    parser.add_argument("model", metavar="MODEL", help="a run folder, such as runs/NAME, or its model.keras")
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "paths",
         nargs="+",
@@ -62,36 +63,33 @@ def _refuse_to_overwrite(path: Path) -> None:
             raise InputError(f"--csv {path}: is there and no table of predictions; give another name")
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".partial-{path.name}")
-
-
 @contextlib.contextmanager
 def _to_csv(path: Path, top: int) -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
-    """A table that appears by one rename, once all of it is on the disk; paths keep their bytes."""
-    partial = _partial(path)
+    """Give a function that writes a row; the table appears once all of it is on the disk. Paths keep their bytes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            table = csv.writer(file, lineterminator="\n")
-            # The writer leaves a lone carriage return as it is, and readers take it for the end of the line.
-            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            more = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "probability")]
-            table.writerow([*_COLUMNS, *more])
+        with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            yield _row_writer(file, top)
+    except OSError as error:
+        if error.filename is not None and path.name not in str(error.filename):
+            raise
+        raise InputError(f"cannot be written: {error.strerror or error}", setting="csv", value=path) from error
 
-            def write(name, best, pairs):
-                row = [name]
-                for kind, p in [(best, pairs[0][1]), *pairs[1:]]:
-                    row += [kind, f"{p:.6g}"]
-                (quoted if any("\r" in cell for cell in row) else table).writerow(row)
 
-            yield write
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+def _row_writer(file, top: int) -> Callable[[str, str, Sequence[tuple[str, float]]], Any]:
+    table = csv.writer(file, lineterminator="\n")
+    # The writer leaves a lone carriage return as it is, and readers take it for the end of the line.
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    more = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "probability")]
+    table.writerow([*_COLUMNS, *more])
+
+    def write(name, best, pairs):
+        row = [name]
+        for kind, p in [(best, pairs[0][1]), *pairs[1:]]:
+            row += [kind, f"{p:.6g}"]
+        (quoted if any("\r" in cell for cell in row) else table).writerow(row)
+
+    return write
 
 
 @contextlib.contextmanager
@@ -107,21 +105,21 @@ def _to_stdout() -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], A
     sys.stdout.flush()
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "python -m sesemi predict") -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "sesemi predict") -> int:
     """Read, classify, print or write.
 
     Returns:
         Exit code: 0 done, 2 nothing could be classified (one line on stderr), 130 interrupted.
     """
     args = build_parser(program).parse_intermixed_args(arguments)
-    return run(program, lambda: _predict(args))
+    return finish(program, lambda: _predict(args), traceback=args.traceback)
 
 
 def _predict(args) -> None:
     from sesemi.inference import inputs
 
     if args.csv:
-        refuse_unwritable("--csv", args.csv.parent)
+        refuse_unwritable("csv", args.csv.parent)
         if args.csv.exists() and not args.csv.is_file():
             raise InputError(f"--csv {args.csv}: not a file; give another name")
         if args.csv.exists():
@@ -148,12 +146,6 @@ def _predict(args) -> None:
                 done += len(batch.names)
             if not done:
                 raise InputError(f"none of {total} pictures could be decoded")
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        own = args.csv and error.filename in (None, str(_partial(args.csv)), str(args.csv))
-        where = f"--csv {args.csv}: cannot be written" if own else error.filename or "output"
-        raise InputError(f"{where}: {error.strerror or error}") from error
     finally:
         progress.close()
     _conclude(args, done, total, abstained)

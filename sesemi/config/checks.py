@@ -1,123 +1,11 @@
-"""What may stand in a `RunConfig`; errors in one line, before anything heavy is loaded. Standard library only."""
+"""What settings may not be together. Every error is one line, before anything heavy is loaded."""
 
-import dataclasses
-import math
 import re
 from typing import Any
 
-from sesemi.config import presets
+from sesemi.config.registry import ANY_SIZE, DATASETS, TFDS, facts, is_any_size, kind
+from sesemi.config.sections import AllSettings
 from sesemi.errors import InputError
-
-CHOICES = {
-    "method": tuple(presets.METHODS),
-    "network": presets.NETWORKS,
-    "dataset": tuple(presets.DATASETS),
-    "resize": ("crop", "pad"),
-    "optimizer": ("sgd", "adam"),
-    "schedule": ("polynomial", "cosine", "cosine_7_16"),
-    "cutout_side": ("random", "fixed"),
-    "self_supervision": ("none", "rotation"),
-    "promote": ("none", "threshold", "balanced"),
-    "precision": ("float32", "bfloat16", "float16"),
-    "jit": ("auto", "on", "off"),
-    "views": (1, 8),
-}
-# name -> (smallest, largest, whether the bounds themselves are allowed)
-_RANGES = {
-    "seed": (0, 2**31 - 1, True),
-    "epochs": (1, 10**6, True),
-    "steps_per_epoch": (1, 10**8, True),
-    "batch_size": (1, 10**5, True),
-    "labeled_batch_size": (1, 10**6, True),
-    "learning_rate": (0.0, 1e6, False),
-    "learning_rate_power": (0.0, 100.0, True),
-    "momentum": (0.0, 1.0, True),
-    "l2": (0.0, 1e6, True),
-    "weight_decay": (0.0, 1e6, True),
-    "promote_threshold": (0.0, 1.0, True),
-    "promote_fraction": (0.0, 1.0, False),
-    "promote_from": (1, 10**6, True),
-    "promote_every": (1, 10**6, True),
-    "dropout": (0.0, 0.99, True),
-    "trunk_dropout": (0.0, 0.99, True),
-    "shift": (0, 8, True),
-    "noise": (0.0, 1e6, True),
-    "strong_operations": (0, 14, True),
-    "strong_probability": (0.0, 1.0, True),
-    "cutout": (0.0, 1.0, True),
-    "strong_fill": (0, 255, True),
-    "gcn_scale": (0.0, 1e6, False),
-    "zca_ridge": (0.0, 1e6, False),
-    "validation": (0.0, 0.9, True),
-    "image_size": (8, 1024, True),
-    "memory_limit": (1, 10**9, True),
-    "extra": (1, 10**9, True),
-    "replicas_cpu": (1, 64, True),
-    "steps_per_execution": (1, 10**6, True),
-}
-
-
-def check(config) -> None:
-    """Refuse a `sesemi.config.run_config.RunConfig` with a value of the wrong type or out of range.
-
-    Raises:
-        InputError: with the flag, what was received and what to give.
-    """
-    for name in CHOICES:
-        check_choice(name, getattr(config, name))
-    for field in dataclasses.fields(config):
-        _check_type(field.name, getattr(config, field.name), field.type)
-    for name in _RANGES:
-        _check_range(name, getattr(config, name))
-    _check_labels(config)
-    level = config.strong_level
-    if level != "random" and (isinstance(level, str) or not 0.0 <= level <= 1.0):
-        raise InputError(f"--strong-level {level}: give a number from 0 to 1, or random")
-    if config.self_supervision == "rotation" and config.method in ("sesemi", "asl"):
-        raise InputError(f"--self-supervision rotation: {config.method} has that term already; leave it out")
-    any_size = presets.kind(config.dataset) in presets.ANY_SIZE
-    if config.promote != "none" and config.labels == "all" and not any_size:
-        raise InputError("--promote: with --labels all there is no unlabeled image to promote; leave it out")
-    if config.promote != "none" and config.promote_from >= config.epochs:
-        raise InputError(f"--promote-from {config.promote_from}: there are only {config.epochs} epochs; use fewer")
-    if not re.fullmatch(r"[\w.+=@-]+", config.name) or config.name in (".", ".."):
-        raise InputError(f"--name {config.name!r}: a folder name of letters, digits and . _ + = @ - is needed")
-    if wants_extra(vars(config)) and config.batch_size % 2:
-        raise InputError(f"--batch-size {config.batch_size}: half of it are extra images; give an even number")
-    _check_devices(config)
-
-
-def _check_devices(config) -> None:
-    names = config.gpu.split(",")
-    if not all(name.strip() for name in names):
-        raise InputError(f"--gpu {config.gpu!r}: give a GPU's number, such as --gpu 0, several as 0,1, or --gpu cpu")
-    if len(set(names)) < len(names) or (len(names) > 1 and "cpu" in names):
-        raise InputError(f"--gpu {config.gpu}: name each GPU once, such as --gpu 0,1, or give --gpu cpu alone")
-    if config.replicas_cpu > 1 and len(names) > 1:
-        raise InputError(f"--replicas-cpu {config.replicas_cpu}: not together with --gpu {config.gpu}; leave one out")
-    _check_workers(config)
-    steps = config.steps_per_epoch
-    if steps is not None and steps % config.steps_per_execution:
-        raise InputError(
-            f"--steps-per-execution {config.steps_per_execution}: does not divide the {steps} steps of an epoch; give "
-            "another, or another --steps-per-epoch"
-        )
-
-
-def _check_workers(config) -> None:
-    if (config.workers is None) != (config.worker is None):
-        there, missing = ("--workers", "--worker N") if config.worker is None else ("--worker", "--workers HOST:PORT,…")
-        raise InputError(f"{there}: needs {missing} beside it")
-    if config.workers is None:
-        return
-    names = config.workers.split(",")
-    if len(names) < 2 or len(set(names)) < len(names) or not all(re.fullmatch(r"\S+:\d+", name) for name in names):
-        raise InputError(f"--workers {config.workers}: give two or more, each once, such as HOST:PORT,HOST:PORT")
-    if not 0 <= config.worker < len(names):
-        raise InputError(f"--worker {config.worker}: must lie from 0 to {len(names) - 1}")
-    if config.replicas_cpu > 1:
-        raise InputError(f"--replicas-cpu {config.replicas_cpu}: not together with --workers; leave one out")
-
 
 # A setting of the first column is of use only where that of the second has one of these values.
 _USED_WITH = {
@@ -127,105 +15,155 @@ _USED_WITH = {
     "promote_every": ("promote", ("threshold", "balanced")),
     "learning_rate_power": ("schedule", ("polynomial",)),
 }
-
-
-# And of these only for pictures of any size, or for a folder.
+# These are of use only for some data sets.
 _USED_FOR = {
-    "image_size": presets.ANY_SIZE,
-    "resize": presets.ANY_SIZE,
+    "image_size": ANY_SIZE,
+    "resize": ANY_SIZE,
     "labels_file": ("folder",),
     "strict": ("folder",),
 }
+_FOLDER_NAME, _ADDRESS = re.compile(r"[\w.+=@-]+"), re.compile(r"\S+:\d+")
 
 
-def check_use(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """Refuse what the user set and nothing would use.
+def check(config: AllSettings) -> None:
+    """Refuse values of a `RunConfig` that do not go together.
 
     Raises:
-        InputError: with the flag, and the one that it needs.
+        InputError: The message names the setting, its value, and what to do.
     """
-    for name, (other, useful) in _USED_WITH.items():
-        if origins.get(name) == "user" and values[other] not in useful:
-            needed = " or ".join(f"{_flag(other)} {value}" for value in useful)
-            raise InputError(f"{_flag(name)} {values[name]}: of use only with {needed}; add it, or leave this out")
-    for name, useful in _USED_FOR.items():
-        if origins.get(name) == "user" and presets.kind(values["dataset"]) not in useful:
-            needed = " or ".join(f"--dataset {value}" for value in useful)
-            raise InputError(f"{_flag(name)} {values[name]}: of use only with {needed}; leave it out")
-    if wants_extra(values) and values["method"] in ("supervised", "asl"):
-        given = "--extra" if values["extra"] is not None else "--extra-source"
-        raise InputError(f"{given}: {values['method']} never sees an unlabeled image; leave it out")
+    check_dataset(config.dataset)
+    _check_labels(config)
+    _check_promotion(config)
+    if config.self_supervision == "rotation" and config.method in ("sesemi", "asl"):
+        raise _error(config, "self_supervision", f"{config.method} has that term already", "leave it out")
+    if not _FOLDER_NAME.fullmatch(config.name) or config.name in (".", ".."):
+        needed = "a folder name of letters, digits and . _ + = @ - is needed"
+        raise InputError(needed, setting="name", value=repr(config.name))
+    if wants_extra(config.extra, config.extra_source) and config.batch_size % 2:
+        raise _error(config, "batch_size", "half of it are extra images", "give an even number")
+    _check_devices(config)
 
 
-def wants_extra(values: dict[str, Any]) -> bool:
-    """Whether unlabeled images from elsewhere are asked for."""
-    return values["extra"] is not None or values["extra_source"] is not None
+def _error(config: AllSettings, name: str, problem: str, cure: str | None = None) -> InputError:
+    return InputError(problem, setting=name, value=getattr(config, name), cure=cure)
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def check_dataset(name: Any) -> None:
+    """Refuse a name that is no data set's.
+
+    Raises:
+        InputError: The message lists the names.
+    """
+    if not isinstance(name, str) or name == TFDS or kind(name) not in DATASETS:
+        raise InputError(f"choose from {', '.join(DATASETS)}", setting="dataset", value=name)
 
 
-def check_choice(name: str, value: Any) -> None:
-    """Refuse a value that is not in `CHOICES`."""
-    if name == "dataset" and isinstance(value, str):
-        value = value if value == presets.TFDS else presets.kind(value)
-    if value not in CHOICES[name]:
-        raise InputError(f"{_flag(name)} {value}: choose from {', '.join(map(str, CHOICES[name]))}")
-
-
-def _check_type(name: str, value: Any, expected: Any) -> None:
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        wanted = getattr(expected, "__name__", str(expected))
-        raise InputError(f"{_flag(name)} {value!r}: of type {wanted} is needed, got {type(value).__name__}")
-
-
-def _check_range(name: str, value: Any) -> None:
-    if value is None:
-        return
-    low, high, closed = _RANGES[name]
-    inside = low <= value <= high if closed else low < value <= high
-    if not inside or not math.isfinite(value):
-        least = f"from {low}" if closed else f"above {low}"
-        raise InputError(f"{_flag(name)} {value}: must lie {least} to {high}")
-
-
-def _check_labels(config) -> None:
-    facts = presets.DATASETS[presets.kind(config.dataset)]
+def _check_labels(config: AllSettings) -> None:
+    known = facts(config.dataset)
+    if config.labels == "file" and config.labels_from is None:
+        raise _error(config, "labels", "give a number of images, or all")
     if isinstance(config.labels, str):
-        if config.labels == "file" and config.labels_from is not None:
-            return
-        if config.labels != "all":
-            raise InputError(f"--labels {config.labels}: give a number of images, or all")
         return
-    if facts.train is not None:
-        check_label_count(config.labels, facts.classes, facts.train)
+    if known.train is not None and known.classes is not None:
+        check_label_count(config.labels, known.classes, known.train)
     elif config.labels < 2:
-        raise InputError(f"--labels {config.labels}: at least one image of each class is needed")
+        raise _error(config, "labels", "at least one image of each class is needed")
 
 
 def check_label_count(count: int, classes: int, images: int) -> None:
     """Refuse a number of labeled images that cannot be split evenly over the classes.
 
     Args:
-        count: labeled images asked for; the number of all images is always accepted.
-        classes: number of classes.
-        images: number of training images.
+        count: Number of labeled images asked for; the number of all images is always accepted.
+        classes: Number of classes.
+        images: Number of training images.
 
     Raises:
-        InputError: with the nearest counts that work.
+        InputError: The message says the nearest counts that work.
     """
+
+    def error(problem: str, cure: str) -> InputError:
+        return InputError(problem, setting="labels", value=count, cure=cure)
+
     if count == images:
         return
     most = images // classes * classes
     if count < classes:
-        raise InputError(f"--labels {count}: at least one image a class is needed; use {classes} or more")
+        raise error("at least one image a class is needed", f"use {classes} or more")
     if count > images:
-        raise InputError(f"--labels {count}: there are only {images} training images; use {most} or all")
+        raise error(f"there are only {images} training images", f"use {most} or all")
     if count % classes:
         below = count - count % classes
         above = below + classes
-        hint = f"{below} or {above}" if above <= most else f"{below} or all"
-        raise InputError(f"--labels {count}: not a multiple of {classes} classes; use {hint}")
+        better = f"{below} or {above}" if above <= most else f"{below} or all"
+        raise error(f"not a multiple of {classes} classes", f"use {better}")
+
+
+def _check_promotion(config: AllSettings) -> None:
+    if config.promote == "none":
+        return
+    if config.labels == "all" and not is_any_size(config.dataset):
+        raise InputError(
+            "with `labels=all` there is no unlabeled image to promote", setting="promote", cure="leave it out"
+        )
+    if config.promote_from >= config.epochs:
+        raise _error(config, "promote_from", f"there are only {config.epochs} epochs", "use fewer")
+
+
+def _check_devices(config: AllSettings) -> None:
+    names = config.gpu.split(",")
+    if not all(name.strip() for name in names):
+        raise InputError(
+            "give a GPU's number, such as `gpu=0`, several as 0,1, or `gpu=cpu`", setting="gpu", value=repr(config.gpu)
+        )
+    if len(set(names)) < len(names) or (len(names) > 1 and "cpu" in names):
+        raise _error(config, "gpu", "name each GPU once, such as `gpu=0,1`, or give `gpu=cpu` alone")
+    if config.replicas_cpu > 1 and len(names) > 1:
+        raise _error(config, "replicas_cpu", f"not together with `gpu={config.gpu}`", "leave one out")
+    _check_workers(config)
+    steps = config.steps_per_epoch
+    if steps is not None and steps % config.steps_per_execution:
+        problem = f"does not divide the {steps} steps of an epoch"
+        raise _error(config, "steps_per_execution", problem, "give another, or another `steps_per_epoch`")
+
+
+def _check_workers(config: AllSettings) -> None:
+    if (config.workers is None) != (config.worker is None):
+        name, missing = ("workers", "`worker=N`") if config.worker is None else ("worker", "`workers=HOST:PORT,…`")
+        raise InputError(f"needs {missing} beside it", setting=name)
+    if config.workers is None or config.worker is None:
+        return
+    names = config.workers.split(",")
+    if len(names) < 2 or len(set(names)) < len(names) or not all(map(_ADDRESS.fullmatch, names)):
+        raise _error(config, "workers", "give two or more, each once, such as HOST:PORT,HOST:PORT")
+    if not 0 <= config.worker < len(names):
+        raise _error(config, "worker", f"must lie from 0 to {len(names) - 1}")
+    if config.replicas_cpu > 1:
+        raise _error(config, "replicas_cpu", "not together with `workers`", "leave one out")
+
+
+def check_use(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """Refuse what the user set and nothing would use.
+
+    Raises:
+        InputError: The message names the setting that it needs.
+    """
+    for name, (other, useful) in _USED_WITH.items():
+        if origins.get(name) == "user" and values[other] not in useful:
+            raise _of_no_use(values, name, other, useful, "add it, or leave this out")
+    for name, useful in _USED_FOR.items():
+        if origins.get(name) == "user" and kind(values["dataset"]) not in useful:
+            raise _of_no_use(values, name, "dataset", useful, "leave it out")
+    if wants_extra(values["extra"], values["extra_source"]) and values["method"] in ("supervised", "asl"):
+        given = "extra" if values["extra"] is not None else "extra_source"
+        raise InputError(f"{values['method']} never sees an unlabeled image", setting=given, cure="leave it out")
+
+
+def _of_no_use(values: dict[str, Any], name: str, other: str, useful: tuple[str, ...], cure: str) -> InputError:
+    needed = " or ".join(f"`{other}={value}`" for value in useful)
+    return InputError(f"of use only with {needed}", setting=name, value=values[name], cure=cure)
+
+
+def wants_extra(extra: int | None, extra_source: str | None) -> bool:
+    """Return whether unlabeled images from elsewhere are asked for."""
+    return extra is not None or extra_source is not None

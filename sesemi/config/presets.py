@@ -1,91 +1,10 @@
-"""What each paper used for (method, dataset, network), every value with its source.
+"""What each paper used for (method, data set, network), where that differs from the defaults of the settings."""
 
-Standard library only: the command line reads this before TensorFlow is loaded.
-"""
+from typing import Any, NamedTuple
 
-from dataclasses import dataclass
-from typing import Any
-
-PAPER = "Tran 2019, arXiv:1906.10343, and its published program"
-TRICKS = "Tricks-of-Semi-supervisedDeepLeanring-Pytorch, run.sh (CIFAR-10, 4,000 labels, CNN-13)"
-TARVAINEN = "Tarvainen & Valpola 2017, arXiv:1703.01780, and the authors' PyTorch program (4,000 labels)"
-MIXMATCH = "Berthelot et al. 2019, arXiv:1905.02249, and ScarceClassifier"
-USB = "Semi-supervised-learning (USB), CIFAR-10 and SVHN; Sohn et al. 2020, arXiv:2001.07685"
-STRONG_VIEW = "Sohn et al. 2020, arXiv:2001.07685 (RandAugment, then Cutout)"
-LIKE_FIXMATCH = "as FixMatch in USB; the method's own paper fine-tunes larger networks"
-SCARCE = "ScarceClassifier (promotion from half of the run on, every twentieth of it)"
-OURS = "sesemi's own choice"
-_ELSEWHERE = "as Tran 2019 on other data"
-
-# The registry: name on the command line -> file in `methods/` and class in it.
-METHODS = {
-    "sesemi": "sesemi:SESEMI",
-    "supervised": "supervised:Supervised",
-    "asl": "asl:ASL",
-    "pi_model": "pi_model:PiModel",
-    "temporal_ensembling": "temporal_ensembling:TemporalEnsembling",
-    "mean_teacher": "mean_teacher:MeanTeacher",
-    "vat": "vat:VAT",
-    "ict": "ict:ICT",
-    "mixmatch": "mixmatch:MixMatch",
-    "pseudo_label": "pseudo_label:PseudoLabel",
-    "mix_pseudo_label": "mix_pseudo_label:MixPseudoLabel",
-    "fixmatch": "fixmatch:FixMatch",
-    "uda": "uda:UDA",
-    "flexmatch": "flexmatch:FlexMatch",
-    "debiasmatch": "debiasmatch:DebiasMatch",
-    "dst": "dst:DST",
-    "self_tuning": "self_tuning:SelfTuning",
-    "noisy_student": "noisy_student:NoisyStudent",
-    "adamatch": "adamatch:AdaMatch",
-    "softmatch": "softmatch:SoftMatch",
-    "freematch": "freematch:FreeMatch",
-    "crmatch": "crmatch:CRMatch",
-    "remixmatch": "remixmatch:ReMixMatch",
-}
-NETWORKS = ("convnet", "wrn", "nin", "mini", "cnn13", "shakeshake26")
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What must be known of a data set before it is loaded.
-
-    Args:
-        classes: number of classes; None: known when the images are read.
-        train: number of training images; None as before.
-        labels: default number of labeled images, or ``"all"``.
-        flip: whether a left-right mirrored image keeps its class.
-        zca: whether the 2019 program whitened it.
-        epochs: default passes, an epoch being ``train // batch_size`` steps.
-        source: where `labels` and `epochs` come from.
-    """
-
-    classes: int | None
-    train: int | None
-    labels: int | str
-    flip: bool
-    zca: bool
-    epochs: int
-    source: str
-
-
-DATASETS = {
-    "digits": DatasetFacts(classes=10, train=1000, labels=50, flip=False, zca=False, epochs=30, source=OURS),
-    "cifar10": DatasetFacts(classes=10, train=50_000, labels=4000, flip=True, zca=True, epochs=50, source=PAPER),
-    "cifar100": DatasetFacts(classes=100, train=50_000, labels=10_000, flip=True, zca=True, epochs=50, source=PAPER),
-    "svhn": DatasetFacts(classes=10, train=73_257, labels=1000, flip=False, zca=False, epochs=30, source=PAPER),
-    "folder": DatasetFacts(classes=None, train=None, labels="all", flip=True, zca=False, epochs=50, source=OURS),
-    "tfds:NAME": DatasetFacts(classes=None, train=None, labels="all", flip=True, zca=False, epochs=50, source=OURS),
-}
-TFDS = "tfds:"
-# Data sets of pictures of any size.
-ANY_SIZE = ("folder", "tfds:NAME")
-
-
-def kind(dataset: str) -> str:
-    """The key of `DATASETS` for what stands behind ``--dataset``."""
-    return "tfds:NAME" if dataset.startswith(TFDS) and dataset != TFDS else dataset
-
+from sesemi.config.registry import facts, is_any_size
+from sesemi.config.sections import SETTINGS
+from sesemi.config.sources import ELSEWHERE, LIKE_FIXMATCH, MIXMATCH, OURS, PAPER, TARVAINEN, TRICKS, USB
 
 _FIRST = ("sesemi", "supervised", "asl")
 # The "Tricks" project trains every method alike: CIFAR-10, 4,000 labels, CNN-13. Its weight decay of 5e-4 is an l2 of
@@ -149,46 +68,38 @@ _SHAKE = {
 _SHAKE_ARGUMENTS = {"weight": 100.0, "ramp_up": 5 / 300, "ema_decay": 0.99, "two_heads": True}
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A value with its origin (``paper``, ``default`` or ``user``) and the source to look it up in."""
+class Preset(NamedTuple):
+    """A value and the source to look it up in."""
 
     value: Any
-    origin: str
     source: str
 
 
-def _setting(value: Any, source: str) -> Setting:
-    return Setting(
-        value, "paper" if source in (PAPER, TRICKS, TARVAINEN, MIXMATCH, USB, STRONG_VIEW) else "default", source
-    )
-
-
 def network(method: str, dataset: str) -> str:
-    """The network that is used if the user names none: the method's paper's, and on the small digits the small one."""
+    """Return the network if the user names none: that of the method's paper, and on the small digits the small one."""
     if dataset == "digits":
         return "mini"
-    if kind(dataset) in ANY_SIZE:
+    if is_any_size(dataset):
         return "wrn"
     return "cnn13" if method in _TRICKS else "wrn"
 
 
-def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
-    """Every setting that is not an identity of the run, as the source of `method` on `dataset` had it.
+def settings(method: str, dataset: str, network: str) -> dict[str, Preset]:
+    """Return the value of every setting that has a default, as the source of `method` on `dataset` had it.
 
     Args:
-        method: one of `METHODS`.
-        dataset: one of `DATASETS`.
-        network: one of `NETWORKS`.
+        method: A key of `registry.METHODS`.
+        dataset: Name of a data set.
+        network: One of `registry.NETWORKS`.
 
     Returns:
-        Setting by name. ``steps_per_epoch`` is None where it depends on the number of training images, for asl of
-        labeled ones.
+        Presets by name. ``steps_per_epoch`` is None for one pass over the images that the method draws from.
     """
-    values = _sesemi(method, dataset, network)
-    own = _DIGITS if dataset == "digits" else _OWN_IMAGES if kind(dataset) in ANY_SIZE else None
+    values = {name: (setting.default, setting.source) for name, setting in SETTINGS.items()}
+    values |= _of_dataset(method, dataset, network)
+    own = _DIGITS if dataset == "digits" else _OWN_IMAGES if is_any_size(dataset) else None
     if own is not None:
-        values = {name: (value, _ELSEWHERE if source == PAPER else source) for name, (value, source) in values.items()}
+        values = {name: (value, ELSEWHERE if source == PAPER else source) for name, (value, source) in values.items()}
         batches = {} if method in _FIRST else _PAIRED
         values |= {name: (value, OURS) for name, value in (own | batches).items()}
         if (method, dataset) == ("asl", "digits"):
@@ -205,75 +116,35 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Setting]:
         values |= {name: (value, source) for name, value in (_FIXMATCH | changes).items()}
     elif method not in _FIRST:
         values |= {name: (value, OURS) for name, value in _PAIRED.items()}
-    return {name: _setting(value, source) for name, (value, source) in values.items()}
+    return {name: Preset(*pair) for name, pair in values.items()}
 
 
-def arguments(method: str, dataset: str, network: str) -> dict[str, Setting]:
-    """Arguments of the method's class that differ from its defaults for this data set and network."""
-    if dataset == "digits" and method == "noisy_student":
-        return {"rounds": _setting(2, OURS)}
-    if dataset == "digits" and method in _AVERAGED:
-        return {"ema_decay": _setting(0.99, OURS)}
-    if (method, dataset) == ("freematch", "svhn"):
-        return {"highest_threshold": _setting(0.95, USB)}
-    if dataset != "digits" and kind(dataset) not in ANY_SIZE and (method, network) == ("mean_teacher", "shakeshake26"):
-        return {name: _setting(value, TARVAINEN) for name, value in _SHAKE_ARGUMENTS.items()}
-    return {}
-
-
-def _sesemi(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str]]:
-    facts = DATASETS[kind(dataset)]
-    asl = method == "asl"
+def _of_dataset(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str]]:
+    """Return what the 2019 program had for a data set."""
+    known, asl = facts(dataset), method == "asl"
     # Tran 2019: dropout .2 before the class head; on SVHN .5 for convnet and wrn (for asl only for convnet),
     # and .5 inside convnet.
     convnet = network in ("convnet", "cnn13")
     strong_dropout = dataset == "svhn" and (convnet or (network == "wrn" and not asl))
-    asl_epochs = asl and dataset != "digits" and kind(dataset) not in ANY_SIZE
+    asl_epochs = asl and dataset != "digits" and not is_any_size(dataset)
     return {
-        "labels": (facts.labels, facts.source),
-        "labels_from": (None, OURS),
-        "labels_file": (None, OURS),
-        "strict": (False, OURS),
-        "image_size": (32, OURS),
-        "resize": ("crop", OURS),
-        "extra": (None, OURS),
-        "extra_source": (None, OURS),
-        "epochs": (300, PAPER) if asl_epochs else (facts.epochs, facts.source),
-        "steps_per_epoch": (None, PAPER),
-        "batch_size": (16, PAPER),
-        "labeled_batch_size": (None, PAPER),
-        "optimizer": ("sgd", PAPER),
-        "learning_rate": (0.05, PAPER),
-        "schedule": ("polynomial", PAPER),
-        "learning_rate_power": (0.5, PAPER),
-        "momentum": (0.9, PAPER),
-        "l2": (5e-4, PAPER),
-        "weight_decay": (0.0, PAPER),
-        "self_supervision": ("none", OURS),
-        "joint_forward": (False, PAPER),
-        "regularize_labeled": (False, PAPER),
+        "labels": (known.labels, known.source),
+        "epochs": (300, PAPER) if asl_epochs else (known.epochs, known.source),
         "dropout": (0.5 if strong_dropout else 0.2, PAPER),
         "trunk_dropout": (0.5 if dataset == "svhn" and convnet else 0.0, PAPER),
-        "shift": (2, PAPER),
-        "flip": (facts.flip, PAPER),
-        "noise": (0.15, PAPER),
-        "strong_operations": (2, STRONG_VIEW),
-        "strong_level": ("random", STRONG_VIEW),
-        "strong_probability": (0.5, STRONG_VIEW),
-        "cutout": (0.5, STRONG_VIEW),
-        "cutout_side": ("random", STRONG_VIEW),
-        "strong_fill": (127, STRONG_VIEW),
-        "gcn_scale": (55.0, PAPER),
-        "zca": (facts.zca, PAPER),
-        "zca_ridge": (0.1, PAPER),
-        "exclude_labeled": (False, PAPER),
-        "promote": ("none", OURS),
-        "promote_threshold": (0.99, SCARCE),
-        "promote_fraction": (0.1, SCARCE),
-        "promote_from": (None, SCARCE),
-        "promote_every": (None, SCARCE),
-        "validation": (0.0, PAPER),
-        "views": (8, PAPER),
-        "precision": ("float32", PAPER),
-        "jit": ("auto", OURS),
+        "flip": (known.flip, PAPER),
+        "zca": (known.zca, PAPER),
     }
+
+
+def arguments(method: str, dataset: str, network: str) -> dict[str, Preset]:
+    """Return the hyper-parameters that differ from the defaults of the method's class on this data set and network."""
+    if dataset == "digits" and method == "noisy_student":
+        return {"rounds": Preset(2, OURS)}
+    if dataset == "digits" and method in _AVERAGED:
+        return {"ema_decay": Preset(0.99, OURS)}
+    if (method, dataset) == ("freematch", "svhn"):
+        return {"highest_threshold": Preset(0.95, USB)}
+    if dataset != "digits" and not is_any_size(dataset) and (method, network) == ("mean_teacher", "shakeshake26"):
+        return {name: Preset(value, TARVAINEN) for name, value in _SHAKE_ARGUMENTS.items()}
+    return {}

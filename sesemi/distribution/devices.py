@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from sesemi.config import checks
-from sesemi.config.run_config import RunConfig
+from sesemi.config import RunConfig
+from sesemi.config.checks import wants_extra
+from sesemi.config.sections import MachineSettings
 from sesemi.distribution import workers
 from sesemi.errors import InputError
 from sesemi.primitives import replicas
@@ -20,18 +21,31 @@ def strategy(config: RunConfig) -> tf.distribute.Strategy:
     check_batches(config, count)
     if config.jit == "on" and count > 1:
         raise InputError(
-            f"--jit on: XLA compiles a step for one device, not the exchange between {count}; leave it out"
+            f"XLA compiles a step for one device, not the exchange between {count}",
+            setting="jit",
+            value="on",
+            cure="leave it out",
         )
     return found
 
 
-def _names(config: RunConfig) -> list[str]:
+def misses_its_gpu(config: MachineSettings) -> bool:
+    """Return whether a run that asks for one GPU will be on the CPU, because TensorFlow sees none."""
+    asks = config.gpu != "cpu" and "," not in config.gpu and config.replicas_cpu == 1
+    return asks and not tf.config.list_physical_devices("GPU")
+
+
+def _names(config: MachineSettings) -> list[str]:
     if config.replicas_cpu > 1:
         there = len(tf.config.list_logical_devices("CPU"))
         if there < config.replicas_cpu:
             raise InputError(
-                f"--replicas-cpu {config.replicas_cpu}: TensorFlow was started with {there}; call "
-                f"sesemi.distribution.start.load_tensorflow({config.replicas_cpu}) before anything else uses it"
+                f"TensorFlow was started with {there}",
+                setting="replicas_cpu",
+                value=config.replicas_cpu,
+                cure=(
+                    f"call sesemi.distribution.start.start_tensorflow(cpus={config.replicas_cpu}) before else uses it"
+                ),
             )
         return [f"CPU:{i}" for i in range(config.replicas_cpu)]
     wanted = config.gpu.split(",")
@@ -40,8 +54,10 @@ def _names(config: RunConfig) -> list[str]:
     there = len(tf.config.list_logical_devices("GPU"))
     if there < len(wanted):
         raise InputError(
-            f"--gpu {config.gpu}: TensorFlow sees {there or 'no'} of these GPUs here; name those that there are, or "
-            f"--replicas-cpu {len(wanted)} to try it without"
+            f"TensorFlow sees {there or 'no'} of these GPUs here",
+            setting="gpu",
+            value=config.gpu,
+            cure=f"name those that there are, or `replicas_cpu={len(wanted)}` to try it without",
         )
     return [f"GPU:{i}" for i in range(len(wanted))]
 
@@ -58,12 +74,13 @@ def check_batches(config: RunConfig, count: int) -> None:
     """
     for name in ("batch_size", "labeled_batch_size"):
         size = getattr(config, name)
-        extra = name == "batch_size" and checks.wants_extra(vars(config))
+        extra = name == "batch_size" and wants_extra(config.extra, config.extra_source)
         # Half of the unlabeled images of each device are extra ones.
         step = 2 * count if extra else count
         if size % step:
             below, above = size // step * step, (size // step + 1) * step
             better = f"{below} or {above}" if below else str(above)
-            flag = name.replace("_", "-")
             halves = ", half of them with extra images" if extra else ""
-            raise InputError(f"--{flag} {size}: does not divide by {count} devices{halves}; use {better}")
+            raise InputError(
+                f"does not divide by {count} devices{halves}", setting=name, value=size, cure=f"use {better}"
+            )

@@ -53,7 +53,9 @@ def _receive(addresses: Sequence[str], until: float, seconds: float) -> None:
                     caller.recv(1)
         except TimeoutError as error:
             who = ", ".join(f"worker {n} ({addresses[n]})" for n in sorted(missing))
-            raise InputError(f"{who} did not come within {seconds:.0f} s; start all with the same --workers") from error
+            raise InputError(
+                f"{who} did not come within {seconds:.0f} s", cure="start all with the same `workers`"
+            ) from error
         finally:
             for caller in callers:
                 caller.close()
@@ -80,7 +82,7 @@ def _call(chief: str, number: int, until: float, seconds: float) -> None:
         except OSError as error:
             if time.monotonic() >= until:
                 why = f"did not answer within {seconds:.0f} s ({error})"
-                raise InputError(f"worker 0 ({chief}) {why}; start all with the same --workers") from error
+                raise InputError(f"worker 0 ({chief}) {why}", cure="start all with the same `workers`") from error
         time.sleep(min(0.2, _left(until)))
 
 

@@ -1,27 +1,30 @@
-"""Load TensorFlow without the lines that it writes to a user's terminal."""
+"""The start of TensorFlow: in one place, and without the lines that it writes to a user's terminal."""
 
-import contextlib
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
+
+from sesemi.terminal import stderr_aside
 
 
-def load_tensorflow(cpus: int = 1, workers: bool = False) -> None:
-    """Import TensorFlow and start its devices.
+def start_tensorflow(gpu: str | None = None, *, cpus: int = 1, workers: bool = False) -> None:
+    """Say what TensorFlow may see and print, import it, and start its devices.
+
+    TF_CPP_MIN_LOG_LEVEL does not reach what TensorFlow 2.21 writes before its logging is set up, so the process's
+    stderr goes to a file meanwhile. If the import fails, what it wrote is shown.
 
     Args:
-        cpus: as how many devices the CPU appears.
-        workers: whether this process is one of several (TF_CONFIG); waits for the others.
-
-    TF_CPP_MIN_LOG_LEVEL does not reach what TensorFlow 2.21 writes before its logging is set up, so the process'
-    stderr goes to a file meanwhile; if the import fails, what it wrote is shown.
+        gpu: The GPU that it may see, for CUDA_VISIBLE_DEVICES, or ``cpu`` for none; None leaves that as it is.
+        cpus: As how many devices the CPU appears.
+        workers: Whether this process is one of several (TF_CONFIG). It then waits for the others.
     """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu == "cpu" else gpu
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with stderr_aside():
         import tensorflow as tf
 
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, True)
         if cpus > 1:
             (cpu,) = tf.config.list_physical_devices("CPU")
             tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
@@ -31,21 +34,3 @@ def load_tensorflow(cpus: int = 1, workers: bool = False) -> None:
             replicas.of_workers()
         tf.config.list_logical_devices()
         tf.zeros(()) + 0.0
-
-
-@contextlib.contextmanager
-def stderr_aside() -> Iterator[None]:
-    """What is written to the process's stderr meanwhile is shown only if there is an error."""
-    sys.stderr.flush()
-    before = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            aside.seek(0)
-            os.write(before, aside.read())
-            raise
-        finally:
-            os.dup2(before, 2)
-            os.close(before)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sesemi.config.run_config import cluster_of
+from sesemi.distribution.cluster import cluster_of
 from sesemi.errors import InputError
 from sesemi.primitives import replicas
 
-# What TensorFlow raises on the others when a worker is gone.
-LOST = (
+# What TensorFlow raises where a worker is gone, where memory is not enough, and for much else.
+STOPPED_BY = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -27,7 +28,11 @@ LOST = (
     tf.errors.InternalError,
     tf.errors.FailedPreconditionError,
     tf.errors.UnknownError,
+    tf.errors.ResourceExhaustedError,
 )
+# Words of TensorFlow's errors about other processes.
+_OF_OTHERS = re.compile(r"/task:\d+|worker|peer|heartbeat|coordination|collective|connection|socket|RPC|barrier", re.I)
+_PATIENCE_S = 2.0
 
 
 def addresses() -> list[str]:
@@ -100,12 +105,13 @@ def weights_from_chief(variables: Sequence[Any]) -> None:
             variable.assign(part.reshape(value.shape))
 
 
-def same_for_all(own: dict[str, Any]) -> list[dict[str, Any]]:
+def same_for_all(error: InputError | None, own: dict[str, Any]) -> list[dict[str, Any]]:
     """Compare what must agree.
 
     Args:
-        own: ``error``: a line, or None; ``code``, ``config`` (a dict) and ``data``: what must be the same; the chief's
-            ``data`` may be None, if it needs none.
+        error: What this worker's user has to cure, or None.
+        own: ``code``, ``config`` (a dict) and ``data``: what must be the same. The chief's ``data`` may be None, if it
+            needs none.
 
     Returns:
         What every worker said.
@@ -113,12 +119,15 @@ def same_for_all(own: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         InputError: on every worker: one had an error, or they differ.
     """
-    said = share(own)
+    if error is not None and not addresses():
+        raise error
+    said = share({**own, "error": None if error is None else str(error)})
     names = addresses()
+    if error is not None:
+        raise error
     for i, worker in enumerate(said):
         if worker["error"]:
-            where = "" if len(said) == 1 or i == number() else f"worker {i} ({names[i]}): "
-            raise InputError(where + worker["error"])
+            raise InputError(f"worker {i} ({names[i]}): {worker['error']}")
     chief, *others = said
     for i, worker in enumerate(others, 1):
         who = f"worker {i} ({names[i]})"
@@ -133,13 +142,40 @@ def same_for_all(own: dict[str, Any]) -> list[dict[str, Any]]:
     return said
 
 
-def who_is_gone(error: tf.errors.OpError) -> str:
-    """Of an error in `LOST`: which other worker TensorFlow names, if it does."""
-    named = {int(n) for n in re.findall(r"/task:(\d+)", error.message)} - {number()}
-    all_of_them = addresses()
-    if len(all_of_them) == 2:
-        named = {1 - number()}
-    return " and ".join(f"worker {n} ({all_of_them[n]})" for n in sorted(named)) or "another worker"
+def is_out_of_memory(error: tf.errors.OpError) -> bool:
+    """Return whether a device had not enough memory."""
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def who_is_gone(error: tf.errors.OpError) -> str | None:
+    """Return which other worker is gone, if that is why TensorFlow stopped.
+
+    Args:
+        error: One of `STOPPED_BY`.
+
+    Returns:
+        Its number and address, or "another worker"; None if the run has one process, or if the error does not speak of
+        other processes and all of them answer.
+    """
+    names, own = addresses(), number()
+    if not names:
+        return None
+    others = {n for n in range(len(names)) if n != own}
+    silent = {n for n in others if not _answers(names[n])}
+    if not silent and not _OF_OTHERS.search(error.message):
+        return None
+    named = others & {int(n) for n in re.findall(r"/task:(\d+)", error.message)}
+    found = others if len(others) == 1 else silent or named
+    return " and ".join(f"worker {n} ({names[n]})" for n in sorted(found)) or "another worker"
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def code_digest(versions: dict[str, str]) -> str:

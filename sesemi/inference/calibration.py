@@ -1,12 +1,11 @@
 """How far the confidence of a classifier is true: reliability, expected calibration error, likelihood."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn import metrics
 
 BINS = 15
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,34 +60,12 @@ def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int 
 
 
 def negative_log_likelihood(probs: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of ``-log p(true class)``, in nats; a probability that float32 has rounded to 0 counts as 1.2e-38."""
-    chosen = probs[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(chosen, _TINY)).mean())
-
-
-def reliability_diagram(found: Reliability, ece: float) -> bytes:
-    """Accuracy over confidence, with the histogram of the confidences below, as PNG.
+    """Return the mean of ``-log p(true class)``, in nats; a probability of 0 counts as 2.2e-16.
 
     Args:
-        found: of `reliability`.
-        ece: `expected_calibration_error`, for the title.
+        probs: ``[N, classes]`` in [0, 1].
+        labels: ``[N]`` int.
     """
-    from matplotlib.figure import Figure
-
-    bins, total = len(found.counts), int(found.counts.sum())
-    middles, width = (np.arange(bins) + 0.5) / bins, 1 / bins
-    figure = Figure(figsize=(5, 6))
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], "--", color="#777", label="as confident as right")
-    upper.bar(middles, found.accuracy, width, color="#9ec5e8", edgecolor="#1f4e79", label="accuracy")
-    upper.plot(found.confidence, found.accuracy, "o", color="#1f4e79", markersize=4, label="mean confidence of the bin")
-    upper.set(ylabel="share that is right", ylim=(0, 1.02), xlim=(0, 1))
-    upper.set_title(f"reliability: ECE {100 * ece:.2f} % ({bins} bins, {total} images)")
-    lower.bar(middles, 100 * found.counts / total, width, color="#cccccc", edgecolor="#777")
-    lower.set(xlabel="confidence: probability of the predicted class", ylabel="images [%]")
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
-    figure.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    return buffer.getvalue()
+    # Of float32 the rows add up to 1 only so far.
+    probs = probs.astype(np.float64)
+    return float(metrics.log_loss(labels, probs / probs.sum(axis=1, keepdims=True), labels=range(probs.shape[1])))

@@ -106,4 +106,4 @@ def require(name: str) -> None:
     missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
     if missing:
         wanted = " ".join(f'"{INSTALL[package]}"' for package in FORMATS[name].packages)
-        raise InputError(f"--format {name}: needs {', '.join(missing)}; pip install {wanted}")
+        raise InputError(f"needs {', '.join(missing)}", setting="format", value=name, cure=f"pip install {wanted}")

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sesemi import datasets
 from sesemi.datasets import image_files, lazy_images
-from sesemi.datasets.base import ImageData, Reading
 from sesemi.errors import InputError
 
 # A name to show, and what is to be decoded: a file, or a row of an array.
 Item = tuple[str, Path | np.ndarray]
 ARRAY = ".npy"
-_HELD_OUT = "give folder --data-dir DIR in place of DIR to have them"
 _CHUNK = 200
 # Of pixels in memory; what is more is read when it is asked for.
 _LIMIT = 4096 * 2**20
@@ -204,103 +201,3 @@ def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
         while (batch := upcoming.result()) is not None:
             upcoming = thread.submit(next, found, None)
             yield batch
-
-
-def is_named(dataset: str) -> bool:
-    """Whether it is a name of `datasets.load`, and not a folder."""
-    return dataset in datasets.LOADERS or dataset == "folder" or dataset.startswith(datasets.TFDS)
-
-
-def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
-    """Refuse what `test_set` cannot find.
-
-    Raises:
-        InputError: neither a data set's name nor a folder.
-    """
-    if is_named(dataset):
-        return
-    if not os.path.isdir(dataset):
-        names = ", ".join((*datasets.LOADERS, "folder", f"{datasets.TFDS}NAME"))
-        raise InputError(f"{dataset}: neither a data set ({names}) nor a folder with a folder for each class")
-    if data_dir is not None:
-        raise InputError(f"--data-dir {data_dir}: {dataset} is a folder itself; leave it out")
-
-
-def test_set(
-    dataset: str, data_dir: str | None, saved, *, labels_file: str | None, trained_on: str | None
-) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
-    """The test images of a data set, or of a folder, with the model's classes.
-
-    Args:
-        dataset: a name of `datasets.load`, or a folder with ``CLASS/...`` or ``test/CLASS/...``.
-        data_dir: where a named data set lies; None: see `datasets.load`.
-        saved: the model, `sesemi.inference.saved.Saved`.
-        labels_file: a table of labels, for ``folder``.
-        trained_on: `ImageData.sha256` of what the model was trained on, if it is known: where test images are set aside
-            and the data are others, a line says so.
-
-    Returns:
-        The images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
-
-    Raises:
-        InputError: it cannot be found or read, or its classes are not the model's.
-    """
-    refuse_unknown_set(dataset, data_dir)
-    if is_named(dataset):
-        return _of_registry(dataset, data_dir, saved, labels_file, trained_on)
-    return _of_folder(Path(dataset), saved)
-
-
-def _of_registry(
-    dataset: str, data_dir: str | None, saved, labels_file: str | None, trained_on: str | None
-) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
-    how = Reading(saved.image_shape[0], saved.resize, labels_file, limit=_LIMIT)
-    try:
-        data = datasets.load(dataset, data_dir, how)
-    except (ValueError, OSError) as error:
-        raise InputError(str(error)) from error
-    if len(data.class_names) != len(saved.class_names):
-        raise InputError(f"{dataset}: {len(data.class_names)} classes, the model has {len(saved.class_names)}")
-    if saved.has_sidecar and tuple(data.class_names) != tuple(saved.class_names):
-        mine, its = next(pair for pair in zip(data.class_names, saved.class_names, strict=True) if pair[0] != pair[1])
-        raise InputError(f"{dataset}: its classes are not the model's ({mine!r} stands where the model has {its!r})")
-    images, side = data.test_images, min(saved.image_shape[:2])
-    if min(images.shape[1:3]) < side:
-        # As a run enlarges them, but without the training images.
-        alike = ImageData(images[:1], data.test_labels[:1], images, data.test_labels, data.class_names).at_least(side)
-        if alike.test_images.shape[1:] == saved.image_shape:
-            images = alike.test_images
-    Reader(saved.image_shape, saved.resize).refuse(Source(Path(dataset), len(images), images))
-    notes = list(data.notes)
-    if data.test_held_out and trained_on not in (None, data.sha256()):
-        notes.append(
-            "warning: these are not the pictures and labels of the run: it may have trained on some of this test"
-        )
-    return rows("test image {}", images), data.test_labels.astype(np.int64), tuple(notes)
-
-
-def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
-    root = folder / "test" if (folder / "test").is_dir() else folder
-    number = {name: label for label, name in enumerate(saved.class_names)}
-    paths, labels = [], []
-    try:
-        classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-        for name in classes:
-            if name not in number and name in ("labeled", "unlabeled", "validation"):
-                raise InputError(f"{folder}: no test/ in it; --dataset folder sets labeled pictures aside: {_HELD_OUT}")
-            if name not in number:
-                known = ", ".join(saved.class_names[:20]) + (", …" if len(saved.class_names) > 20 else "")
-                raise InputError(f"{root / name}: the model has no class {name}; its classes are {known}")
-            found = list(map(str, image_files.find(root / name)))
-            paths += found
-            labels += [number[name]] * len(found)
-    except OSError as error:
-        raise InputError(f"{error.filename}: this folder cannot be read ({error.strerror})") from error
-    if not paths:
-        raise InputError(f"{folder}: no picture in it; needed are CLASS/... or test/CLASS/... of the model's classes")
-    Reader(saved.image_shape, saved.resize).refuse(Source(root, len(paths)))
-    missing = [name for name in saved.class_names if name not in classes]
-    notes = [f"no folder for {len(missing)} of the model's classes: {', '.join(missing[:20])}"] if missing else []
-    if stray := sum(1 for entry in os.scandir(root) if image_files.is_picture(entry)):
-        notes.append(f"{stray} pictures in {root} lie in no class folder and are left out")
-    return ((path, Path(path)) for path in paths), np.array(labels, np.int64), tuple(notes)

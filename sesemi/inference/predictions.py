@@ -153,22 +153,3 @@ def _jitter(number: int, shift: int) -> tf.Tensor:
     sizes = draws.integers("size", (BATCH, 2), 1, max(shift, 1))
     signs = 2 * draws.integers("sign", (BATCH, 2), 0, 1) - 1
     return sizes * signs * int(shift > 0)
-
-
-def error_percent(probs: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images whose most probable class is wrong, in percent."""
-    return 100.0 * float(np.mean(probs.argmax(axis=1) != labels))
-
-
-def confusion(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """``[classes, classes]`` int: rows are the true classes, columns the predicted ones."""
-    classes = probs.shape[1]
-    pairs = labels.astype(np.int64) * classes + probs.argmax(axis=1)
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def class_errors_percent(matrix: np.ndarray) -> list[float | None]:
-    """Error of every class, in percent, from `confusion`; None for a class without a test image."""
-    totals = matrix.sum(axis=1)
-    right = matrix.diagonal()
-    return [100.0 * float(1 - r / n) if n else None for r, n in zip(right, totals, strict=True)]

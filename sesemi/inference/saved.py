@@ -11,7 +11,7 @@ import keras
 
 from sesemi.augmentation.views import Augmentation
 from sesemi.errors import InputError
-from sesemi.runs.checkpoints import write_atomically
+from sesemi.files import write
 
 MODEL = "model.keras"
 _FACTS = {
@@ -60,7 +60,7 @@ def write_sidecar(path: Path, **facts: Any) -> None:
         path: of the ``.keras`` file.
         facts: ``class_names``, ``image_shape``, ``resize``, ``shift``, ``flip`` and ``noise``; more may follow.
     """
-    write_atomically(sidecar_of(path), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    write(sidecar_of(path), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
 def load(place: str | Path) -> Saved:

@@ -2,7 +2,7 @@
 
 import importlib
 
-from sesemi.config import presets
+from sesemi.config import registry
 from sesemi.methods.base import Batch, Method, Sizes, Views
 from sesemi.methods.with_rotation import WithRotation
 
@@ -12,6 +12,6 @@ def _class(place: str) -> type[Method]:
     return getattr(importlib.import_module(f"sesemi.methods.{module}"), name)
 
 
-METHODS = {name: _class(place) for name, place in presets.METHODS.items()}
+METHODS = {name: _class(place) for name, place in registry.METHODS.items()}
 
 __all__ = ["METHODS", "Batch", "Method", "Sizes", "Views", "WithRotation"]

@@ -6,6 +6,7 @@ arXiv:2106.04732, §3.
 
 from keras import ops
 
+from sesemi.errors import InputError
 from sesemi.methods.base import Method, Views
 from sesemi.primitives import losses, memory, replicas, schedules
 
@@ -62,8 +63,10 @@ class AdaMatch(Method):
     def check_batches(self, *, labeled, unlabeled, joint_forward, regularize_labeled):
         """Refuse to interpolate between two things that are one."""
         if self.interpolate and not joint_forward:
-            raise ValueError(
-                "--set interpolate=true: needs --joint-forward, where images together differ from images alone"
+            raise InputError(
+                "needs `joint_forward=True`, where images together differ from images alone",
+                setting="arguments.interpolate",
+                value="true",
             )
 
     def build(self, sizes):

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from sesemi.errors import InputError
 from sesemi.primitives import schedules
 
 
@@ -167,9 +168,13 @@ class Method(keras.layers.Layer):
             ValueError: in one line.
         """
         if regularize_labeled and self.remembers_images:
-            raise ValueError(
-                "--regularize-labeled: a method with a table of what was said of each image would meet the rows of the "
-                "labeled ones every step; leave it out"
+            raise InputError(
+                (
+                    "a method with a table of what was said of each image would meet the rows of the labeled "
+                    "ones every step"
+                ),
+                setting="regularize_labeled",
+                cure="leave it out",
             )
 
     def images_per_step(self, *, labeled: int, unlabeled: int) -> int:

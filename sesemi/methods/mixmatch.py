@@ -6,6 +6,7 @@ Algorithm 1 and equations 2-7.
 
 from keras import ops
 
+from sesemi.errors import InputError
 from sesemi.methods.base import Method, Views
 from sesemi.primitives import losses, schedules
 from sesemi.primitives.mixing import interleave, mix
@@ -61,9 +62,14 @@ class MixMatch(Method):
         """Refuse batches that cannot be interleaved."""
         unlabeled += labeled * regularize_labeled
         if not joint_forward and labeled != unlabeled:
-            raise ValueError(
-                f"--no-joint-forward: mixmatch then interleaves batches of one size, got {labeled} labeled and "
-                f"{unlabeled} unlabeled images; give equal sizes, or --joint-forward"
+            raise InputError(
+                (
+                    f"mixmatch then interleaves batches of one size, got {labeled} labeled and {unlabeled} "
+                    "unlabeled images"
+                ),
+                setting="joint_forward",
+                value=False,
+                cure="give equal sizes, or `joint_forward=True`",
             )
 
     @property

@@ -6,6 +6,7 @@ X. Wang et al., "Self-Tuning for Data-Efficient Deep Learning", ICML 2021, arXiv
 import keras
 from keras import ops
 
+from sesemi.errors import InputError
 from sesemi.methods.base import Method, Views
 from sesemi.primitives import losses, memory, replicas, schedules
 
@@ -49,7 +50,9 @@ class SelfTuning(Method):
     def check_batches(self, *, labeled, unlabeled, joint_forward, regularize_labeled):
         """Refuse labeled images among the unlabeled ones of a step: they would enter the queues twice."""
         if regularize_labeled:
-            raise ValueError("--regularize-labeled: self_tuning contrasts the labeled images anyway; leave it out")
+            raise InputError(
+                "self_tuning contrasts the labeled images anyway", setting="regularize_labeled", cure="leave it out"
+            )
 
     def build(self, sizes):
         """Create the projection, its running average, and the queues."""

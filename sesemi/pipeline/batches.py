@@ -1,11 +1,11 @@
-"""tf.data streams of indices, and the pixels on the device that they point into.
+"""tf.data streams of indices, which point into the pixels on the device.
 
 Every epoch is an exact permutation of the pool, and every batch a pure function of (seed, step): no shuffle buffer, and
 nothing to save for a resume.
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -13,180 +13,10 @@ import tensorflow as tf
 from sesemi.primitives import replicas
 from sesemi.primitives.rng import Draws
 
-# What TensorFlow asks of memory that it did not make itself.
-_ALIGNMENT = 64
 _ROUNDS = 8
 # For tiny ranges the cipher is slow and prefers some places (chi-square 7 a degree of freedom for 10 to 50 images,
 # 1.0 for 1,000), and few labels are what this program is for.
 _SMALL_POOL = 1000
-
-
-class Pixels:
-    """What is known of the training images: their labels, as far as training may see them, and the truth for the log.
-
-    Args:
-        images: ``[N, H, W, C]`` uint8, or what is indexed like that.
-        labels: ``[N]`` int, -1 where unlabeled.
-        truth: ``[N]`` int, -1 where unknown: what labels would be if they could all be seen, for the log of
-            pseudo-labels and for nothing else; default: all unknown.
-
-    Raises:
-        ValueError: wrong dtype or lengths.
-    """
-
-    # Of a batch of indices, from the host, before it goes to the device.
-    fetch: Callable | None = None
-
-    def __init__(self, images, labels: np.ndarray, truth: np.ndarray | None = None):
-        if images.dtype != np.uint8 or len(images.shape) != 4 or labels.shape != images.shape[:1]:
-            raise ValueError(
-                f"uint8 images [N, H, W, C] and N labels are needed, got {images.dtype} {images.shape} "
-                f"and labels of shape {labels.shape}"
-            )
-        # A variable, because promotion gives labels to images on the way; of 64 bits, because TensorFlow keeps 32-bit
-        # integer variables off the GPU.
-        self.labels = tf.Variable(labels, dtype=tf.int64, trainable=False)
-        self._truth = None if truth is None else on_devices(truth.astype(np.int64))
-
-    def __len__(self) -> int:
-        return self.labels.shape[0]
-
-    def relabel(self, index: np.ndarray, labels: np.ndarray) -> None:
-        """Give images other labels.
-
-        Args:
-            index: ``[K]``.
-            labels: ``[K]``.
-        """
-        if len(index):
-            everyone = self.labels.numpy()
-            everyone[index] = labels
-            self.labels.assign(everyone)
-
-    def truth_of(self, index: tf.Tensor) -> tf.Tensor:
-        """``[U]`` int32, the true classes of unlabeled images, for diagnosis only; -1 where unknown or labeled."""
-        if self._truth is None:
-            return tf.fill(tf.shape(index), -1)
-        unlabeled = tf.gather(self.labels, index) < 0
-        return tf.where(unlabeled, tf.cast(tf.gather(replicas.own(self._truth), index), tf.int32), -1)
-
-    def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The images of a batch.
-
-        Args:
-            batch: of `index_batches`; under a strategy its values but the step have a first axis of length 1.
-
-        Returns:
-            ``step``, ``labeled`` and ``unlabeled`` images (uint8), ``labels`` ``[B]``, and the indices as
-            ``labeled_index`` and ``unlabeled_index``.
-        """
-        one = len(batch["labeled"].shape) == 2
-        batch = {name: value[0] if one and name != "step" else value for name, value in batch.items()}
-        return {
-            "step": batch["step"],
-            "labeled_index": batch["labeled"],
-            "unlabeled_index": batch["unlabeled"],
-            "labels": tf.cast(tf.gather(self.labels, batch["labeled"]), tf.int32),
-            **{part: self.images_of(batch, part) for part in ("labeled", "unlabeled")},
-        }
-
-    def images_of(self, batch: Mapping[str, tf.Tensor], part: str) -> tf.Tensor:
-        """The images ``labeled`` or ``unlabeled`` of a batch, uint8."""
-        raise NotImplementedError
-
-
-class DevicePixels(Pixels):
-    """All images once on the device, as uint8; calling it turns a batch of indices into a batch of images.
-
-    Args:
-        images: ``[N, H, W, C]`` uint8.
-        labels: see `Pixels`.
-        truth: see `Pixels`.
-    """
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, truth: np.ndarray | None = None):
-        super().__init__(images, labels, truth)
-        # A copy on each device of the strategy that this is made under.
-        self._images = on_devices(images)
-
-    @property
-    def images(self) -> tf.Tensor:
-        """``[N, H, W, C]`` uint8, on the first device."""
-        return self._images[0]
-
-    def host_images(self) -> np.ndarray:
-        """The images as a read-only array, without a second copy where the device is the CPU."""
-        with tf.device("CPU:0"):
-            return np.asarray(memoryview(tf.identity(self.images)))
-
-    def images_of(self, batch, part):
-        """A gather on the device."""
-        return tf.gather(replicas.own(self._images), batch[part])
-
-
-class StreamedPixels(Pixels):
-    """Images that do not fit: `index_batches` reads those of each step on the host, some steps ahead.
-
-    Args:
-        images: indexed like ``[N, H, W, C]`` uint8; reads what is asked for, in any thread.
-        labels: see `Pixels`.
-        truth: see `Pixels`.
-
-    Attributes:
-        failure: why an image could not be read, if that happened; TensorFlow's error hides it.
-    """
-
-    def __init__(self, images, labels: np.ndarray, truth: np.ndarray | None = None):
-        super().__init__(images, labels, truth)
-        self._source, self.failure = images, None
-
-    def host_images(self):
-        """Indexed like an array; reads what is asked for."""
-        return self._source
-
-    def fetch(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Add the images to a batch of indices, on the host."""
-        return batch | {f"{part}_images": self._read(batch[part]) for part in ("labeled", "unlabeled")}
-
-    def _read(self, index: tf.Tensor) -> tf.Tensor:
-        images = tf.numpy_function(self._read_now, [index], tf.uint8)
-        return tf.ensure_shape(images, [index.shape[0], *self._source.shape[1:]])
-
-    def _read_now(self, index: np.ndarray) -> np.ndarray:
-        try:
-            return self._source[index]
-        # Whatever it is, TensorFlow would hide it.
-        except Exception as error:
-            self.failure = str(error) or type(error).__name__
-            raise
-
-    def images_of(self, batch, part):
-        """They came with the indices."""
-        return batch[f"{part}_images"]
-
-
-def on_devices(values: np.ndarray) -> list[tf.Tensor]:
-    """A tensor for each device of the strategy.
-
-    On a single CPU it is the very memory of the array where TensorFlow can use that, so the array must not be changed.
-    """
-    if replicas.count() == 1:
-        usable = values.flags.c_contiguous and values.flags.writeable and values.ctypes.data % _ALIGNMENT == 0
-        if usable and values.size and not tf.config.list_logical_devices("GPU"):
-            return [tf.experimental.dlpack.from_dlpack(values.__dlpack__())]
-        return [tf.constant(values)]
-    found = []
-    for device in replicas.devices():
-        with tf.device(device):
-            found.append(tf.constant(values))
-    return found
-
-
-def visible_labels(labels: np.ndarray, labeled: np.ndarray) -> np.ndarray:
-    """The labels that training may see: -1 outside of the indices `labeled`; ``[N]`` int32."""
-    visible = np.full(len(labels), -1, np.int32)
-    visible[labeled] = labels[labeled]
-    return visible
 
 
 def index_batches(

@@ -40,13 +40,15 @@ def read(
         labeled, validation = _from_lines(path, text, labels, class_names, named=named), []
     everything = [*labeled, *validation]
     if not labeled:
-        raise InputError(f"--labels-from {path}: there is no labeled image in it")
+        raise InputError("there is no labeled image in it", setting="labels_from", value=path)
     if min(everything) < 0 or max(everything) >= len(labels):
         outside = next(i for i in everything if not 0 <= i < len(labels))
-        raise InputError(f"--labels-from {path}: index {outside} is none of the {len(labels)} training images")
+        raise InputError(
+            f"index {outside} is none of the {len(labels)} training images", setting="labels_from", value=path
+        )
     if len(set(everything)) < len(everything):
         twice = next(i for i in everything if everything.count(i) > 1)
-        raise InputError(f"--labels-from {path}: index {twice} occurs twice")
+        raise InputError(f"index {twice} occurs twice", setting="labels_from", value=path)
     return np.sort(np.array(labeled, np.int64)), np.sort(np.array(validation, np.int64))
 
 
@@ -63,7 +65,7 @@ def _text(path: str) -> str:
     try:
         return Path(path).read_text()
     except (OSError, ValueError) as error:
-        raise InputError(f"--labels-from {path}: cannot be read ({error})") from error
+        raise InputError(f"cannot be read ({error})", setting="labels_from", value=path) from error
 
 
 def _from_json(path: str, text: str, labels_sha256: str | None) -> tuple[list[int], list[int]]:
@@ -72,15 +74,19 @@ def _from_json(path: str, text: str, labels_sha256: str | None) -> tuple[list[in
         lists = document["labeled"], document.get("validation", [])
         theirs = document.get("labels_sha256")
     except (ValueError, KeyError, RecursionError) as error:
-        raise InputError(f"--labels-from {path}: not the split.json of a run ({error})") from error
+        raise InputError(f"not the split.json of a run ({error})", setting="labels_from", value=path) from error
     if None not in (theirs, labels_sha256) and theirs != labels_sha256:
         raise InputError(
-            f"--labels-from {path}: made for other images, or other labels of them, so its indices mean others; "
-            "give the split.json of a run on these"
+            "made for other images, or other labels of them, so its indices mean others",
+            setting="labels_from",
+            value=path,
+            cure="give the split.json of a run on these",
         )
     for indices in lists:
         if not isinstance(indices, list) or not all(type(i) is int for i in indices):
-            raise InputError(f"--labels-from {path}: 'labeled' and 'validation' must be lists of whole numbers")
+            raise InputError(
+                "'labeled' and 'validation' must be lists of whole numbers", setting="labels_from", value=path
+            )
     return lists
 
 
@@ -93,18 +99,22 @@ def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[
         plain, with_name = _INDEX.fullmatch(line), _NAMED.fullmatch(line)
         if with_name and not named:
             raise InputError(
-                f"--labels-from {path}: line {number} names a file, and files of your own are named in --labels-file"
+                f"line {number} names a file, and files of your own are named in `labels_file`",
+                setting="labels_from",
+                value=path,
             )
         if not plain and not with_name:
             raise InputError(
-                f"--labels-from {path}: line {number} is neither an index nor FILENAME CLASS: {line[:60]!r}"
+                f"line {number} is neither an index nor FILENAME CLASS: {line[:60]!r}",
+                setting="labels_from",
+                value=path,
             )
         index = int(line if plain else with_name[1])
         if not plain and index < len(labels):
             true = class_names[labels[index]] if labels[index] >= 0 else "without a label"
             if with_name[2] != true:
                 raise InputError(
-                    f"--labels-from {path}: line {number} says {with_name[2]}, but image {index} is {true}"
+                    f"line {number} says {with_name[2]}, but image {index} is {true}", setting="labels_from", value=path
                 )
         found.append(index)
     return found

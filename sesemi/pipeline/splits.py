@@ -82,9 +82,11 @@ def split(
     rng = np.random.default_rng([seed, 0x5E5E])
     if given_validation is not None and len(given_validation):
         if validation:
-            raise InputError("--validation: the data have validation images already; leave it out")
+            raise InputError("the data have validation images already", setting="validation", cure="leave it out")
         if chosen and len(chosen[1]) and not np.array_equal(chosen[1], np.sort(given_validation)):
-            raise InputError("--labels-from: its validation images are not those that the data have; leave them out")
+            raise InputError(
+                "its validation images are not those that the data have", setting="labels_from", cure="leave them out"
+            )
         labels = labels.copy()
         labels[given_validation] = -1
         if chosen:
@@ -101,7 +103,9 @@ def split(
     left_out = np.concatenate([held_out, labeled if exclude_labeled else labeled[:0]])
     unlabeled = np.setdiff1d(np.arange(len(labels) - extra), left_out)
     if not len(unlabeled):
-        raise InputError(f"--exclude-labeled with --labels {count}: no image is left for the unlabeled pool")
+        raise InputError(
+            f"no image is left for the unlabeled pool with `labels={count}`", setting="exclude_labeled", value=True
+        )
     return Split(labeled, held_out, unlabeled)
 
 
@@ -114,18 +118,24 @@ def _balanced_pools(labels: np.ndarray, count: int | str, classes: int, rng) -> 
     for label in range(classes):
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < (each or 1):
-            raise InputError(f"--labels {count}: class {label} has only {len(members)} images, {each or 1} are needed")
+            raise InputError(
+                f"class {label} has only {len(members)} images, {each or 1} are needed", setting="labels", value=count
+            )
         pools.append(members[:each])
     return pools
 
 
 def _chosen_pools(labels: np.ndarray, chosen: tuple[np.ndarray, np.ndarray], classes: int) -> list[np.ndarray]:
     for index in chosen[0][labels[chosen[0]] < 0][:1]:
-        raise InputError(f"--labels-from: image {index} has no label in the data, or is for validation; leave it out")
+        raise InputError(
+            f"image {index} has no label in the data, or is for validation", setting="labels_from", cure="leave it out"
+        )
     pools = [chosen[0][labels[chosen[0]] == label] for label in range(classes)]
     for label, members in enumerate(pools):
         if not len(members):
-            raise InputError(f"--labels-from: there is no labeled image of class {label}; every class needs one")
+            raise InputError(
+                f"there is no labeled image of class {label}", setting="labels_from", cure="every class needs one"
+            )
     return pools
 
 
@@ -134,6 +144,9 @@ def _held_out(members: int, fraction: float) -> int:
         return 0
     if members < 2:
         raise InputError(
-            f"--validation {fraction}: a class with one labeled image has none to spare; use more --labels"
+            "a class with one labeled image has none to spare",
+            setting="validation",
+            value=fraction,
+            cure="use more `labels`",
         )
     return min(max(round(members * fraction), 1), members - 1)

@@ -1,20 +1,13 @@
 """The pictures of a run, and one HTML page that shows them and opens offline."""
 
-import base64
-import html
 import io
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}img{max-width:100%}
-td,th{padding:.15rem .8rem .15rem 0;text-align:left;border-bottom:1px solid #eee}.big{font-size:2.2rem;margin:.3rem 0}
-small{color:#777}"""
 _LARGEST_LABELED_MATRIX = 20
 _LONGEST_NAME = 20
 
@@ -173,80 +166,27 @@ def _displayable(image: np.ndarray) -> np.ndarray:
     return image[..., 0] if image.shape[-1] == 1 else image
 
 
-def write_html(
-    path: Path,
-    *,
-    results: dict[str, Any],
-    settings: dict[str, Any],
-    origins: dict[str, str],
-    pictures: dict[str, bytes],
-) -> None:
-    """Write the page; pictures are inside it.
+def reliability_diagram(counts: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray, ece: float) -> bytes:
+    """Return accuracy over confidence, with the histogram of the confidences below, as PNG.
 
     Args:
-        path: of the page.
-        results: as in ``results.json``.
-        settings: all of the configuration.
-        origins: of the settings, by name.
-        pictures: PNG by title.
+        counts: ``[bins]`` int, images whose confidence lies in each of the bins of equal width over (0, 1].
+        confidence: ``[bins]``, the mean confidence in each bin; NaN in an empty one.
+        accuracy: ``[bins]``, the share that is right; NaN in an empty one.
+        ece: Expected calibration error in [0, 1], for the title.
     """
-    title = f"{results['method']} on {results['dataset']}, {results['labels']} labels, {results['network']}"
-    numbers = {k: v for k, v in results.items() if not isinstance(v, list | dict)}
-    images = "".join(
-        f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" '
-        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-        for name, png in pictures.items()
-    )
-    classes = enumerate(zip(results["class_names"], results["class_errors"], strict=True))
-    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
-<style>{_STYLE}</style><h1>{html.escape(title)}</h1>
-<p class="big">{results["test_error"]:.2f} % test error</p>
-<p>One view, last epoch; nothing was chosen on the test set.{_views_sentence(results)}</p>
-{"".join(f"<p>{html.escape(note)}</p>" for note in results.get("notes", []))}
-{images}
-<h2>Numbers</h2>{_table((k, _text(v)) for k, v in numbers.items())}
-{_promotions(results.get("promotions", []))}
-<h2>Error by class [%]</h2>{_table((number, name, _text(error)) for number, (name, error) in classes)}
-<h2>Settings</h2>{_table((k, _text(v), origins.get(k, "")) for k, v in settings.items())}
-<p><small>config.json repeats this run: python train_evaluate_sesemi.py --config config.json</small></p></html>
-"""
-    # A path may hold bytes that are no text.
-    path.write_text(page, encoding="utf-8", errors="backslashreplace")
-
-
-def _promotions(records: list[dict[str, Any]]) -> str:
-    """A row a promotion: how many joined, how many rightly, and at each confidence how many there were, and right."""
-    if not records:
-        return ""
-    header = ("after epoch", "promoted", "right", *(f"≥ {level['confidence']}" for level in records[0]["levels"]))
-    rows = [
-        (
-            record["epoch"],
-            record["promoted"],
-            "unknown" if record["right"] is None else record["right"],
-            *(_level(level) for level in record["levels"]),
-        )
-        for record in records
-    ]
-    what = "Of all images that could join, by confidence: how many, and how many of them right."
-    return f"<h2>Promotions</h2><p>{what}</p>{_table([header, *rows])}"
-
-
-def _level(level: dict[str, Any]) -> str:
-    share = "" if level["right"] is None else f" ({100 * level['right']:.2f} % right)"
-    return f"{level['images']}{share}"
-
-
-def _views_sentence(results: dict[str, Any]) -> str:
-    if results.get("test_error_views") is None:
-        return ""
-    return f" Averaged over {results['views']} views: {results['test_error_views']:.2f} %."
-
-
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _table(rows) -> str:
-    cells = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows)
-    return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
+    bins, total = len(counts), int(counts.sum())
+    middles, width = (np.arange(bins) + 0.5) / bins, 1 / bins
+    figure = Figure(figsize=(5, 6))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], "--", color="#777", label="as confident as right")
+    upper.bar(middles, accuracy, width, color="#9ec5e8", edgecolor="#1f4e79", label="accuracy")
+    upper.plot(confidence, accuracy, "o", color="#1f4e79", markersize=4, label="mean confidence of the bin")
+    upper.set(ylabel="share that is right", ylim=(0, 1.02), xlim=(0, 1))
+    upper.set_title(f"reliability: ECE {100 * ece:.2f} % ({bins} bins, {total} images)")
+    lower.bar(middles, 100 * counts / total, width, color="#cccccc", edgecolor="#777")
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel="images [%]")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    figure.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=3)
+    return _png(figure)

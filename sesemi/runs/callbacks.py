@@ -12,12 +12,9 @@ from typing import Any
 
 import keras
 
-from sesemi.runs.checkpoints import Checkpoints, write_atomically, write_whole
-from sesemi.training import monitor
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss term became NaN or infinite."""
+from sesemi.files import write
+from sesemi.runs import alarms
+from sesemi.runs.checkpoints import Checkpoints
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -31,29 +28,6 @@ class Interrupted(Exception):  # noqa: N818
     def __init__(self, number: int, step: int):
         super().__init__(f"stopped by {signal.Signals(number).name} after step {step}")
         self.number, self.step = number, step
-
-
-class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Raise `NonFiniteLossError`, with the term and the step, before anything of that step can be saved.
-
-    The logs are running means of the epoch, so the first step that is not finite shows at once and stays.
-
-    Args:
-        step_of: the number of updates so far.
-    """
-
-    def __init__(self, step_of: Callable[[], int]):
-        super().__init__()
-        self._step_of = step_of
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Look at every term, the total last: it is never the cause."""
-        for name, value in sorted((logs or {}).items(), key=lambda item: item[0] == "loss"):
-            # Where no pseudo-label was accepted, none was right or wrong.
-            if name != monitor.ACCURACY and not math.isfinite(value):
-                first, count = self._step_of(), getattr(self.model, "steps_per_execution", 1)
-                where = f"at step {first}" if count == 1 else f"in steps {first} to {first + count - 1}"
-                raise NonFiniteLossError(f"the loss term '{name}' became {value} {where}")
 
 
 class EpochEvaluation(keras.callbacks.Callback):
@@ -93,7 +67,7 @@ class History(keras.callbacks.Callback):
         writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_atomically(self._path, text.getvalue())
+        write(self._path, text.getvalue())
 
 
 class PseudoLabelLog(keras.callbacks.Callback):
@@ -106,20 +80,20 @@ class PseudoLabelLog(keras.callbacks.Callback):
         say: called with the warning.
     """
 
-    def __init__(self, path: Path, rows: list[dict[str, Any]], *, cure: monitor.Cure, say: Callable[[str], None]):
+    def __init__(self, path: Path, rows: list[dict[str, Any]], *, cure: alarms.Cure, say: Callable[[str], None]):
         super().__init__()
         self._path, self.rows, self._cure, self._say = path, list(rows), cure, say
 
     @property
     def alarm(self) -> tuple[int, str] | None:
         """Epoch and text of the first warning of the run."""
-        return monitor.first_alarm(self.rows, self._cure)
+        return alarms.first_alarm(self.rows, self._cure)
 
     def on_epoch_end(self, epoch, logs=None):
         """Append, write, and look."""
         before = self.alarm
         self.rows.append(self.model.monitor.row(epoch + 1))
-        write_atomically(self._path, monitor.to_csv(self.rows, self._cure.class_names))
+        write(self._path, alarms.to_csv(self.rows, self._cure.class_names))
         if before is None and self.alarm is not None:
             self._say("warning: after epoch {}: {}".format(*self.alarm))
 
@@ -140,7 +114,7 @@ class KeepBest(keras.callbacks.Callback):
         """Compare and keep."""
         if logs["validation_error"] < self._state.get("error", math.inf):
             evaluated, *_ = self.model.networks_by_name.values()
-            write_whole(self._path, evaluated.save_weights)
+            write(self._path, evaluated.save_weights)
             self._state.update(epoch=epoch + 1, error=logs["validation_error"])
 
 

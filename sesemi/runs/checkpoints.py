@@ -1,11 +1,7 @@
-"""Checkpoints that are whole or absent, and the lock of a run folder."""
+"""Checkpoints of a run, each whole or absent."""
 
-import contextlib
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +9,12 @@ import keras
 import numpy as np
 
 from sesemi.errors import InputError
+from sesemi.files import WriteError, whole
 
-_WEIGHTS, _STATE, _PREFIX, _LOCK = "model.weights.h5", "state.json", "step-", ".lock"
+_WEIGHTS, _STATE, _PREFIX = "model.weights.h5", "state.json", "step-"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(WriteError):
     """A checkpoint could not be written, or is not worth keeping; the one before it is whole."""
 
 
@@ -41,18 +38,15 @@ class Checkpoints:
         if target.exists():
             return target
         _refuse_non_finite(model, step)
-        partial = self.folder / f".partial-{os.getpid()}"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_partial()
-            partial.mkdir(parents=True)
-            model.save_weights(partial / _WEIGHTS)
-            (partial / _STATE).write_text(json.dumps({"step": step, **state}))
-            _flush(partial / _WEIGHTS, partial / _STATE, partial)
-            os.replace(partial, target)
-            _flush(self.folder)
+            with whole(target) as partial:
+                partial.mkdir()
+                model.save_weights(partial / _WEIGHTS)
+                (partial / _STATE).write_text(json.dumps({"step": step, **state}))
         # h5py reports a full disk as either of the two.
         except (OSError, RuntimeError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
             last = self.latest()
             reason = " ".join(str(error).split())
             kept = f"the last one ({last.name}) is whole" if last else "there is none yet"
@@ -110,66 +104,3 @@ def _refuse_non_finite(model: keras.Model, step: int) -> None:
     for variable in model.weights:
         if variable.dtype.startswith(("float", "bfloat")) and not np.isfinite(variable.numpy()).all():
             raise CheckpointError(f"{variable.path} is not finite after step {step}; no checkpoint was written")
-
-
-def _flush(*paths: Path) -> None:
-    for path in paths:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file whole or not at all, and onto the disk.
-
-    Args:
-        path: where it appears by one rename.
-        write: writes to the path that it is given, which ends as `path` does.
-
-    Raises:
-        CheckpointError: the disk refuses.
-    """
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        write(partial)
-        _flush(partial)
-        os.replace(partial, path)
-        _flush(path.parent)
-    # h5py reports a full disk as either of the two.
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path.name} could not be written ({reason}); the same command tries again") from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """`write_whole` for text; names of files keep their bytes, also those that are no text."""
-    write_whole(path, lambda partial: partial.write_bytes(text.encode("utf-8", "surrogateescape")))
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder, which is created if need be; the system releases it however the process ends.
-
-    A folder in which nothing was written is removed again.
-
-    Raises:
-        InputError: another process holds it, or it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / _LOCK, "w")  # noqa: SIM115
-    except OSError as error:
-        raise InputError(f"--output: {folder} cannot be written to ({error.strerror}); give another folder") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder} is in use by another process; wait for it, or give another --name") from None
-        try:
-            yield
-        finally:
-            if [path.name for path in folder.iterdir()] == [_LOCK]:
-                shutil.rmtree(folder)

@@ -6,38 +6,9 @@ import time
 
 import keras
 
+from sesemi.terminal import human_time
+
 _STEPS_BEFORE_ESTIMATE = 5
-
-
-def human_time(seconds: float) -> str:
-    """A duration to read."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
-def tell(line: str) -> None:
-    """A line on stderr."""
-    print(line, file=sys.stderr, flush=True)
-
-
-class Now:
-    """A line on stderr now and then, while something long is done that is no training.
-
-    Args:
-        text: with places for how many are done, and of how many.
-        every_s: seconds between lines.
-    """
-
-    def __init__(self, text: str, every_s: float = 10.0):
-        self._text, self._every_s, self._last = text, every_s, time.perf_counter()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say it, if it is time."""
-        if time.perf_counter() - self._last > self._every_s:
-            self._last = time.perf_counter()
-            tell(self._text.format(f"{done:,}", f"{total:,}"))
 
 
 class Progress(keras.callbacks.Callback):

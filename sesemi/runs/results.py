@@ -1,38 +1,25 @@
 """What a run leaves when it ends: the exported model, its errors, predictions, pictures and the report."""
 
 import json
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from sesemi.assembly.build import Materials, augmentation
-from sesemi.config.run_config import Origins
-from sesemi.inference import predictions, saved
-from sesemi.inference.saved import MODEL
-from sesemi.report import pictures
-from sesemi.runs import look
-from sesemi.runs.checkpoints import write_atomically, write_whole
+from sesemi.assembly.build import augmentation
+from sesemi.assembly.materials import Materials
+from sesemi.assembly.plan import peak_memory_mib
+from sesemi.assembly.preview import views_rows
+from sesemi.config import Origins, RunConfig
+from sesemi.files import write
+from sesemi.inference import metrics, predictions, saved
+from sesemi.report import page, pictures
+from sesemi.runs.environment import versions
+from sesemi.runs.folder import RunFolder
 from sesemi.training import export
 from sesemi.training.classifier import Classifier
 from sesemi.training.model import SemiSupervisedModel
-
-FILE = "results.json"
-OTHER_MODEL = "model_{}.keras"
-PROMOTED = "promoted.csv"
-PSEUDO_LABELS = "pseudo_labels.csv"
-BEST_WEIGHTS = "best.weights.h5"
-BEST_MODEL = "model_best_validation.keras"
-_PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "matplotlib")
-
-
-def versions() -> dict[str, str]:
-    """Of sesemi and what it stands on."""
-    from sesemi import __version__
-
-    return {"sesemi": __version__, **{package: metadata.version(package) for package in _PACKAGES}}
 
 
 def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, session) -> dict[str, Any]:
@@ -47,15 +34,15 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
     Returns:
         What ``results.json`` holds. Errors are those of the files on the disk, read back.
     """
-    folder, rows, best = materials.config.run_dir, session.history.rows, session.best
-    views = look.views_rows(materials, model)
+    folder, rows, best = RunFolder(materials.config.run_dir), session.history.rows, session.best
+    views = views_rows(materials, model)
     found = _identity(materials) | _last_epoch(materials, model) | _other_network(materials, model)
     if best:
         found["validation_error"] = rows[-1]["validation_error"]
         found |= _best_epoch(materials, model, best)
     if session.promotions.records:
         found["promotions"] = session.promotions.records
-        write_atomically(folder / PROMOTED, session.promotions.to_csv(materials.data.train_labels))
+        write(folder.promoted, session.promotions.to_csv(materials.data.train_labels))
     if model.monitor is not None:
         found |= _pseudo_labels(session.pseudo_labels, materials.data.class_names)
     measurements = session.measurements()
@@ -63,7 +50,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "train_losses": {k: v for k, v in rows[-1].items() if k in ("loss", *model.trackers)},
         "seconds": measurements["seconds"],
         "images_per_second": measurements["timed_images"] / max(measurements["timed_seconds"], 1e-9),
-        "peak_memory_mib": max(measurements["peak_memory_mib"], look.peak_memory_mib()),
+        "peak_memory_mib": max(measurements["peak_memory_mib"], peak_memory_mib()),
         "replicas": model.distribute_strategy.num_replicas_in_sync,
         "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
         "split_sha256": materials.split.digest,
@@ -71,8 +58,8 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "files_sha256": materials.files_sha256,
         "versions": versions(),
     }
-    _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials.config, origins)
-    write_atomically(folder / FILE, json.dumps(found, indent=2) + "\n")
+    _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials.recorded, origins)
+    write(folder.results_file, json.dumps(found, indent=2) + "\n")
     return found
 
 
@@ -85,7 +72,7 @@ def _identity(materials: Materials) -> dict[str, Any]:
         "labels": len(split.labeled) + len(split.validation),
         "seed": config.seed,
         "epochs": config.epochs,
-        "steps": config.total_steps,
+        "steps": materials.total_steps,
         "class_names": list(materials.data.class_names),
         "notes": list(materials.data.notes),
     }
@@ -93,25 +80,25 @@ def _identity(materials: Materials) -> dict[str, Any]:
 
 def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, Any]:
     """Export, and the errors of what was exported with one view and with several; writes ``predictions.npz``."""
-    config, data, folder = materials.config, materials.data, materials.config.run_dir
+    config, data, folder = materials.config, materials.data, RunFolder(materials.config.run_dir)
     name, network = next(iter(model.networks_by_name.items()))
-    exported = _export(network, folder / MODEL, materials)
+    exported = _export(network, folder.model, materials)
     probs = predictions.probabilities(predictions.Compiled(exported), data.test_images)
-    matrix = predictions.confusion(probs, data.test_labels)
-    saved = {"probabilities": probs, "labels": data.test_labels}
+    matrix = metrics.confusion(probs, data.test_labels)
+    arrays = {"probabilities": probs, "labels": data.test_labels}
     found = {
         "evaluated": name,
-        "test_error": predictions.error_percent(probs, data.test_labels),
+        "test_error": metrics.error_percent(probs, data.test_labels),
         "test_error_views": None,
-        "class_errors": predictions.class_errors_percent(matrix),
+        "class_errors": metrics.class_errors_percent(matrix),
         "confusion_matrix": matrix.tolist(),
     }
     if config.views > 1:
         averaged = predictions.multi_view_probabilities(exported, data.test_images, augmentation(config))
-        saved["probabilities_views"] = averaged
-        found["test_error_views"] = predictions.error_percent(averaged, data.test_labels)
+        arrays["probabilities_views"] = averaged
+        found["test_error_views"] = metrics.error_percent(averaged, data.test_labels)
         found["views"] = 8 if config.flip else 4
-    write_whole(folder / "predictions.npz", lambda path: np.savez_compressed(path, **saved))
+    write(folder.predictions, lambda path: np.savez_compressed(path, **arrays))
     return found
 
 
@@ -119,9 +106,9 @@ def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str
     """The student beside its teacher, or the teacher beside its student: exported too, with its error."""
     found = {}
     for name, network in list(model.networks_by_name.items())[1:]:
-        exported = _export(network, materials.config.run_dir / OTHER_MODEL.format(name), materials)
+        exported = _export(network, RunFolder(materials.config.run_dir).other_model(name), materials)
         probs = predictions.probabilities(predictions.Compiled(exported), materials.data.test_images)
-        found[f"{name}_test_error"] = predictions.error_percent(probs, materials.data.test_labels)
+        found[f"{name}_test_error"] = metrics.error_percent(probs, materials.data.test_labels)
     return found
 
 
@@ -144,15 +131,15 @@ def _export(network: Classifier, path: Path, materials: Materials) -> keras.Mode
 
 
 def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
-    folder, data = materials.config.run_dir, materials.data
+    folder, data = RunFolder(materials.config.run_dir), materials.data
     network, *_ = model.networks_by_name.values()
-    network.load_weights(folder / BEST_WEIGHTS)
-    exported = _export(network, folder / BEST_MODEL, materials)
+    network.load_weights(folder.best_weights)
+    exported = _export(network, folder.best_model, materials)
     probs = predictions.probabilities(predictions.Compiled(exported), data.test_images)
     return {
         "best_epoch": best["epoch"],
         "best_validation_error": best["error"],
-        "test_error_at_best_validation": predictions.error_percent(probs, data.test_labels),
+        "test_error_at_best_validation": metrics.error_percent(probs, data.test_labels),
     }
 
 
@@ -168,31 +155,30 @@ def _pseudo_labels(log, class_names) -> dict[str, Any]:
     return found | ({"warning": "after epoch {}: {}".format(*log.alarm)} if log.alarm else {})
 
 
-def _pictures(folder: Path, found: dict[str, Any], rows, pseudo_labels, views, config, origins: Origins) -> None:
+def _pictures(
+    folder: RunFolder, found: dict[str, Any], rows, pseudo_labels, views, config: RunConfig, origins: Origins
+) -> None:
     shown = {"Learning curves": ("curves.png", pictures.learning_curves(rows))}
     if pseudo_labels:
         png = pictures.pseudo_labels(pseudo_labels, found["class_names"])
         shown["Pseudo-labels"] = ("pseudo_labels.png", png)
-    shown |= {
-        "Confusion matrix": (
-            "confusion.png",
-            pictures.confusion_matrix(np.array(found["confusion_matrix"]), found["class_names"]),
-        ),
-        "What each branch sees": ("views.png", pictures.views_grid(views)),
-    }
+    matrix = pictures.confusion_matrix(np.array(found["confusion_matrix"]), found["class_names"])
+    shown["Confusion matrix"] = ("confusion.png", matrix)
+    shown["What each branch sees"] = ("views.png", pictures.views_grid(views))
     for file, png in shown.values():
-        (folder / file).write_bytes(png)
-    pictures.write_html(
-        folder / "report.html",
+        write(folder.path / file, png)
+    text = page.html_page(
         results=found,
-        settings=vars(config),
+        settings=config.values(),
         origins=origins,
         pictures={title: png for title, (_, png) in shown.items()},
     )
+    # A path may hold bytes that are no text.
+    write(folder.report, text.encode("utf-8", "backslashreplace"))
 
 
-def summary(found: dict[str, Any], folder: Path) -> str:
-    """The last lines that a user sees."""
+def summary(found: dict[str, Any], folder: RunFolder) -> str:
+    """Return the last lines that a user sees."""
     lines = [f"test error {found['test_error']:.2f} % (one view, last epoch)"]
     if found["test_error_views"] is not None:
         lines.append(f"test error {found['test_error_views']:.2f} % (mean of {found['views']} views)")
@@ -205,7 +191,7 @@ def summary(found: dict[str, Any], folder: Path) -> str:
         total = sum(record["promoted"] for record in found["promotions"])
         right = [record["right"] for record in found["promotions"]]
         known = f", {sum(right)} of them rightly" if None not in right else ""
-        lines.append(f"{total} images promoted{known}: {folder / PROMOTED}")
+        lines.append(f"{total} images promoted{known}: {folder.promoted}")
     if "best_epoch" in found:
         lines.append(
             f"test error {found['test_error_at_best_validation']:.2f} % (epoch {found['best_epoch']}, "
@@ -213,5 +199,5 @@ def summary(found: dict[str, Any], folder: Path) -> str:
         )
     if found.get("warning"):
         lines.append(f"warning: {found['warning']}")
-    lines.append(f"report: {folder / 'report.html'}   classifier: {folder / MODEL}")
+    lines.append(f"report: {folder.report}   classifier: {folder.model}")
     return "\n".join(lines)

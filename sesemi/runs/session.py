@@ -11,12 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from sesemi.assembly import build
+from sesemi.assembly.build import batches
+from sesemi.assembly.plan import peak_memory_mib
 from sesemi.distribution import workers
-from sesemi.inference import predictions
+from sesemi.inference import metrics, predictions
 from sesemi.primitives import losses
-from sesemi.runs import callbacks, look, progress, promotion, results
-from sesemi.training import monitor
+from sesemi.runs import alarms, callbacks, progress, promotion
+from sesemi.runs.folder import RunFolder
+from sesemi.training.guard import StopOnNonFiniteLoss
 
 
 class Session:
@@ -31,12 +33,12 @@ class Session:
     """
 
     def __init__(self, materials, model, checkpoints, state, started):
-        config = materials.config
+        config, folder = materials.config, RunFolder(materials.config.run_dir)
         self._materials, self._model, self._first = materials, model, state["step"]
         self._before, self._began = state, started
         self.best = state["best"]
-        self.history = callbacks.History(config.run_dir / "log.csv", state["history"])
-        timing = {"steps_per_epoch": config.steps_per_epoch, "first_step": self._first}
+        self.history = callbacks.History(folder.log, state["history"])
+        timing = {"steps_per_epoch": materials.steps_per_epoch, "first_step": self._first}
         self.progress = progress.Progress(
             epochs=config.epochs,
             images_per_step=materials.images_per_step,
@@ -45,9 +47,9 @@ class Session:
             **timing,
         )
         self.pseudo_labels = callbacks.PseudoLabelLog(
-            config.run_dir / results.PSEUDO_LABELS,
+            folder.pseudo_labels,
             state.get("pseudo_labels", []),
-            cure=monitor.Cure(config.method, config.arguments, materials.data.class_names, config.epochs),
+            cure=alarms.Cure(config.method, materials.method.arguments(), materials.data.class_names, config.epochs),
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
         self.saver = callbacks.SaveAndStop(checkpoints if workers.is_chief() else None, self._state, **timing)
@@ -59,19 +61,18 @@ class Session:
 
     def fit(self) -> None:
         """Train from the first step to the last; an epoch that was interrupted is finished first."""
-        config = self._materials.config
-        epoch, done = divmod(self._first, config.steps_per_epoch)
+        epoch, done = divmod(self._first, self._materials.steps_per_epoch)
         common = {"verbose": 0, "shuffle": False, "callbacks": self._callbacks()}
         if done:
-            steps = config.steps_per_epoch - done
-            rest = self._batches(self._first, (epoch + 1) * config.steps_per_epoch)
+            steps = self._materials.steps_per_epoch - done
+            rest = self._batches(self._first, (epoch + 1) * self._materials.steps_per_epoch)
             self._model.fit(rest, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=steps, **common)
             epoch += 1
         for end in self._stages():
             if end <= epoch:
                 continue
             self._promote_if_due(epoch)
-            steps = config.steps_per_epoch
+            steps = self._materials.steps_per_epoch
             rest = self._batches(epoch * steps, end * steps)
             self._model.fit(rest, initial_epoch=epoch, epochs=end, steps_per_epoch=steps, **common)
             epoch = end
@@ -87,7 +88,7 @@ class Session:
 
     def _batches(self, start: int, stop: int):
         with self._model.distribute_strategy.scope():
-            return build.batches(self._materials, start, stop, self.promotions.index)
+            return batches(self._materials, start, stop, self.promotions.index)
 
     def _promote_if_due(self, epoch: int) -> None:
         """At a stage's first step, unless the checkpoint knows of it already."""
@@ -112,9 +113,9 @@ class Session:
     def _callbacks(self) -> list:
         config, data, split = self._materials.config, self._materials.data, self._materials.split
         restore = callbacks.RestoreMetrics(
-            self._before.get("metrics") if self._first % config.steps_per_epoch else None
+            self._before.get("metrics") if self._first % self._materials.steps_per_epoch else None
         )
-        guard = callbacks.StopOnNonFiniteLoss(lambda: self.saver.step + 1)
+        guard = StopOnNonFiniteLoss(lambda: self.saver.step + 1)
         if not workers.is_chief():
             return [restore, guard, self.saver]
         errors = {}
@@ -132,7 +133,7 @@ class Session:
         if config.tensorboard:
             found.append(keras.callbacks.TensorBoard(config.run_dir / "tensorboard", write_graph=False))
         if len(split.validation):
-            found.append(callbacks.KeepBest(config.run_dir / results.BEST_WEIGHTS, self.best))
+            found.append(callbacks.KeepBest(RunFolder(config.run_dir).best_weights, self.best))
         if self._model.monitor is not None:
             found.append(self.pseudo_labels)
         return [*found, self.history, self.progress, self.saver]
@@ -153,7 +154,7 @@ class Session:
             "seconds": self._before.get("seconds", 0.0) + time.perf_counter() - self._began,
             "timed_images": timed_images,
             "timed_seconds": timed_s,
-            "peak_memory_mib": max(look.peak_memory_mib(), self._before.get("peak_memory_mib", 0.0)),
+            "peak_memory_mib": max(peak_memory_mib(), self._before.get("peak_memory_mib", 0.0)),
         }
 
 
@@ -162,7 +163,7 @@ def _probabilities(network):
 
 
 def _error(classify, images, labels):
-    return lambda: predictions.error_percent(predictions.probabilities(classify, images), labels)
+    return lambda: metrics.error_percent(predictions.probabilities(classify, images), labels)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import keras
 
+from sesemi.files import write
 from sesemi.primitives import layers
-from sesemi.runs.checkpoints import write_whole
 from sesemi.training.classifier import Classifier
 
 
@@ -36,4 +36,4 @@ def build(classifier: Classifier) -> keras.Model:
 
 def save(model: keras.Model, path: Path) -> None:
     """Write ``path`` (``.keras``) whole or not at all."""
-    write_whole(path, model.save)
+    write(path, model.save)

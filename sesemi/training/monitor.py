@@ -3,22 +3,13 @@
 For the log only: truth that training may not see is looked up here and nowhere else, and nothing is learned from it.
 """
 
-import csv
-import io
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 ACCURACY = "pseudo_label_accuracy"
-# What is called a collapse: accepted pseudo-labels that are as concentrated as if a quarter of the classes shared them
-# evenly, or fewer than one in a thousand accepted; and for how long, as a part of the run.
-_FEW_CLASSES, _NOTHING = 0.25, 1e-3
-_CONCENTRATED_FOR, _EMPTY_FOR = 0.1, 0.2
 
 
 class PseudoLabelMonitor(keras.metrics.Metric):
@@ -63,112 +54,3 @@ class PseudoLabelMonitor(keras.metrics.Metric):
         """The counts, with the number of the epoch, to be kept."""
         counts = {name: getattr(self, name).numpy().tolist() for name in ("accepted", "known", "right")}
         return {"epoch": epoch, "shown": float(self.shown.numpy()), **counts}
-
-
-def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
-    """The text of ``pseudo_labels.csv``: a line for every epoch and class.
-
-    Args:
-        rows: of `PseudoLabelMonitor.row`.
-        class_names: one a class.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "class", "accepted", "with_known_truth", "right", "shown_of_all_classes"])
-    for row in rows:
-        for number, name in enumerate(class_names):
-            counts = [f"{row[key][number]:g}" for key in ("accepted", "known", "right")]
-            writer.writerow([row["epoch"], name, *counts, f"{row['shown']:g}"])
-    return text.getvalue()
-
-
-@dataclass(frozen=True)
-class Cure:
-    """What can be tried in a run.
-
-    Args:
-        method: its name.
-        arguments: the names of the method's hyper-parameters.
-        class_names: one a class.
-        epochs: of the whole run.
-    """
-
-    method: str
-    arguments: Collection[str]
-    class_names: Sequence[str]
-    epochs: int
-
-    def settings(self, *wanted: tuple[str, str]) -> list[str]:
-        """Those ways of changing a hyper-parameter that the method has."""
-        return [f"a {how} --set {name}=…" for name, how in wanted if name in self.arguments]
-
-    def methods(self, *names: str) -> str:
-        """Other methods."""
-        return f"--method {' or '.join(name for name in names if name != self.method)}"
-
-
-def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
-    """What looks like a collapse at the end of the last of the rows, and what to try; or None.
-
-    Args:
-        rows: of `PseudoLabelMonitor.row`, from the first epoch on.
-        cure: of the run.
-    """
-    for share, looks, text in (
-        (_CONCENTRATED_FOR, _is_concentrated, _concentrated),
-        (_EMPTY_FOR, _is_empty, _empty),
-    ):
-        count = max(math.ceil(share * cure.epochs), 2)
-        if len(rows) >= count and all(looks(row) for row in rows[-count:]):
-            return text(rows[-1], count, cure)
-    return None
-
-
-def first_alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> tuple[int, str] | None:
-    """The epoch and the text of the first alarm of a run."""
-    for count in range(1, len(rows) + 1):
-        text = alarm(rows[:count], cure)
-        if text:
-            return rows[count - 1]["epoch"], text
-    return None
-
-
-def _is_empty(row) -> bool:
-    # Where no image has a pseudo-label yet, nothing is wrong.
-    return sum(row["accepted"]) < _NOTHING * row["shown"]
-
-
-def _is_concentrated(row) -> bool:
-    classes = len(row["accepted"])
-    # Of two classes, one has to be as good as gone.
-    return (
-        sum(row["accepted"]) > 0 and not _is_empty(row) and _effective_classes(row) < 1.0 + _FEW_CLASSES * (classes - 1)
-    )
-
-
-def _effective_classes(row) -> float:
-    """As many classes of one size have the same entropy."""
-    shares = np.array(row["accepted"]) / sum(row["accepted"])
-    shares = shares[shares > 0]
-    return float(np.exp(-np.sum(shares * np.log(shares))))
-
-
-def _concentrated(row, count: int, cure: Cure) -> str:
-    most = int(np.argmax(row["accepted"]))
-    share = row["accepted"][most] / sum(row["accepted"])
-    ways = cure.settings(("weight", "smaller"), ("threshold", "higher"))
-    ways.append(cure.methods("adamatch", "softmatch", "debiasmatch") + ", which align classes")
-    return (
-        f"collapse: in the last {count} epochs the accepted pseudo-labels were as if of {_effective_classes(row):.1f} "
-        f"of {len(row['accepted'])} classes ({100 * share:.0f} % are of {cure.class_names[most]!r}); try "
-        + "; or ".join(ways)
-    )
-
-
-def _empty(row, count: int, cure: Cure) -> str:
-    ways = [*cure.settings(("threshold", "lower")), "more labels or updates"]
-    ways.append(cure.methods("flexmatch", "freematch", "softmatch") + ", whose thresholds follow the confidence")
-    return (
-        f"no pseudo-labels: in the last {count} epochs fewer than one in a thousand was accepted; try "
-        + "; or ".join(ways)
-    )

@@ -4,12 +4,15 @@ Krizhevsky 2009, §3.2; scale 55 and ridge 0.1 as in Tran 2019 (and Goodfellow e
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 _CHUNK = 5000
+# Features of an image.
+_MOST_WHITENED = 64 * 64 * 3
 # Of the variance, on the 0 … 255 scale: one pixel off by one in a 32 x 32 x 3 image has 3e-4, rounding of a constant
 # image 1e-9, and it must not be blown up to norm 55 (a norm of 1e-10 as the guard, as in 2019, does that in float32).
 _EPSILON = 1e-6
@@ -98,3 +101,12 @@ def fit_whitening(images: np.ndarray, *, scale: float = 55.0, ridge: float = 0.1
     values, vectors = np.linalg.eigh(covariance + ridge * np.eye(features))
     matrix = (vectors / np.sqrt(values)) @ vectors.T
     return Whitening(mean.astype(np.float32), matrix.astype(np.float32))
+
+
+def can_be_whitened(shape: Sequence[int]) -> bool:
+    """Return whether ZCA is feasible: the covariance has features squared, its decomposition takes features cubed.
+
+    Args:
+        shape: Height, width and channels of the images.
+    """
+    return math.prod(shape) <= _MOST_WHITENED

@@ -2,17 +2,17 @@ import json
 
 import pytest
 
+from sesemi import config
 from sesemi.commands import compare
-from sesemi.config import run_config
 
 ERRORS = {"supervised": [20.0, 16.0, 18.0], "mean_teacher": [7.0, 8.0, 6.0]}
 
 
 def make(folder, method, seed, error, *, split=None, data="d", **given):
     folder.mkdir(parents=True)
-    resolved, origins = run_config.resolve({"method": method, "seed": seed, **given})
+    resolved, origins = config.resolve({"method": method, "seed": seed, **given})
     resolved = resolved.replace(steps_per_epoch=62)
-    (folder / "config.json").write_text(run_config.to_json(resolved, origins))
+    (folder / "config.json").write_text(config.to_json(resolved, origins))
     results = {"test_error": error, "steps": 1860, "split_sha256": split or f"split{seed}", "data_sha256": data}
     if method == "mean_teacher":
         results["student_test_error"] = error + 1

@@ -2,11 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from sesemi.datasets.base import ImageData
-from sklearn import metrics
 
 from sesemi import datasets, models
-from sesemi.inference import inputs, predictions, saved
+from sesemi.datasets.base import ImageData
+from sesemi.inference import evaluation_sets, inputs, metrics, predictions, saved
 from tests.commands.test_predict import colors_to, export_to, paint
 
 
@@ -25,35 +24,6 @@ def folder(tmp_path):
     paint(tmp_path / "set" / "test" / "blue" / "x.png", "blue")
     (tmp_path / "set" / "test" / "blue" / "y.png").write_bytes(b"\x89PNG")
     return tmp_path / "set"
-
-
-def test_classes_are_those_of_scikit_learn(rng):
-    probs = rng.dirichlet(np.ones(3), 200)
-    labels = np.where(rng.random(200) < 0.5, probs.argmax(axis=1), rng.integers(0, 3, 200))
-    rows = predictions.by_class(predictions.confusion(probs, labels), "abc")
-    precision, recall, _, images = metrics.precision_recall_fscore_support(labels, probs.argmax(axis=1))
-    np.testing.assert_allclose([row["precision"] for row in rows], 100 * precision)
-    np.testing.assert_allclose([row["recall"] for row in rows], 100 * recall)
-    np.testing.assert_allclose([row["error"] for row in rows], 100 - 100 * recall)
-    assert [row["images"] for row in rows] == images.tolist()
-
-
-def test_what_is_never_there_or_never_said_has_no_share():
-    rows = predictions.by_class(np.array([[2, 1, 0], [0, 0, 0], [4, 0, 0]]), "abc")
-    assert [(row["error"], row["precision"], row["recall"]) for row in rows] == [
-        (pytest.approx(100 / 3), pytest.approx(100 / 3), pytest.approx(200 / 3)),
-        (None, 0.0, None),
-        (100.0, None, 0.0),
-    ]
-
-
-def test_confusions_are_named_most_frequent_first():
-    found = predictions.confusions(np.array([[9, 1, 0], [3, 9, 0], [0, 2, 9]]), "abc")
-    assert [(row["true"], row["predicted"], row["images"]) for row in found] == [
-        ("b", "a", 3),
-        ("c", "b", 2),
-        ("a", "b", 1),
-    ]
 
 
 def test_a_folder_of_classes_is_evaluated_and_written(colors, folder, tmp_path, capsys):
@@ -88,7 +58,7 @@ def test_by_default_it_is_written_beside_the_model(folder, tmp_path, capsys):
 def test_digits_are_enlarged_as_in_a_run(tmp_path, monkeypatch):
     digits = datasets.load("digits")
     model = saved.load(export_to(tmp_path / "run", models.build("mini", (16, 16, 1)), classes=tuple("0123456789")))
-    items, labels, _ = inputs.test_set("digits", None, model, labels_file=None, trained_on=None)
+    items, labels, _ = evaluation_sets.test_set("digits", None, model, labels_file=None, trained_on=None)
     read = inputs.Reader(model.image_shape, model.resize)
     images = np.stack([read(what) for _, what in items])
     np.testing.assert_array_equal(images, digits.at_least(16).test_images)
@@ -96,7 +66,7 @@ def test_digits_are_enlarged_as_in_a_run(tmp_path, monkeypatch):
     assert predictions.main([str(tmp_path / "run"), "digits"]) == 0
     found = json.loads((tmp_path / "run" / "evaluation-digits" / "evaluation.json").read_text())
     probs = predictions.probabilities(predictions.Compiled(model.model), images)
-    assert found["test_error"] == predictions.error_percent(probs, labels)
+    assert found["test_error"] == metrics.error_percent(probs, labels)
     assert found["expected_calibration_error"] == predictions.expected_calibration_error(probs, labels)
 
 
@@ -105,7 +75,7 @@ def test_images_of_another_size_are_fitted(colors, monkeypatch):
     images[..., 2] = 200
     data = ImageData(images, np.zeros(2, np.int32), images, np.full(2, 2, np.int32), ("red", "green", "blue"))
     monkeypatch.setattr(datasets, "load", lambda *args: data)
-    items, labels, _ = inputs.test_set("cifar10", None, saved.load(colors), labels_file=None, trained_on=None)
+    items, labels, _ = evaluation_sets.test_set("cifar10", None, saved.load(colors), labels_file=None, trained_on=None)
     fitted = np.stack([inputs.Reader((8, 8, 3), "crop")(what) for _, what in items])
     np.testing.assert_array_equal(fitted, images[:, :8, :8])
     assert labels.tolist() == [2, 2]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sesemi.commands import export as command
-from sesemi.inference import formats, saved
+from sesemi.inference import conversion, formats, saved
 from sesemi.training import export, preprocess
 from sesemi.training.classifier import Classifier
 from tests.conftest import ROOT, tiny_trunk
@@ -72,13 +72,13 @@ def refused(capsys, *arguments):
 
 
 def answers(name, path, images):
-    return command.FORMATS[name].read(path)(images)
+    return formats.FORMATS[name].read(path)(images)
 
 
 @pytest.mark.parametrize("whiten", [False, True], ids=["gcn", "zca"])
-@pytest.mark.parametrize("name", command.FORMATS)
+@pytest.mark.parametrize("name", formats.FORMATS)
 def test_another_runtime_gives_the_same_answers_for_any_number_of_raw_images(name, whiten, tmp_path, images, capsys):
-    for package in command.FORMATS[name].packages:
+    for package in formats.FORMATS[name].packages:
         pytest.importorskip(package)
     model = make(whiten=whiten)
     put(tmp_path / "run", model)
@@ -102,8 +102,8 @@ def test_another_runtime_gives_the_same_answers_for_any_number_of_raw_images(nam
 @pytest.mark.parametrize("name", ["saved_model", "tflite"])
 def test_a_converter_that_is_wrong_leaves_the_old_one_and_nothing_else(name, run, images, monkeypatch, capsys):
     arguments = [str(run), "--format", name, *images]
-    good = command.FORMATS[name]
-    monkeypatch.setitem(command.FORMATS, name, good._replace(write=lambda _, path: good.write(make(seed=2), path)))
+    good = formats.FORMATS[name]
+    monkeypatch.setitem(formats.FORMATS, name, good._replace(write=lambda _, path: good.write(make(seed=2), path)))
     fresh = contents(run)
     assert command.main(arguments) == 3
     out, err = capsys.readouterr()
@@ -111,10 +111,10 @@ def test_a_converter_that_is_wrong_leaves_the_old_one_and_nothing_else(name, run
     assert err.count("\n") == 1
     assert "differ by up to 0." in err
     assert contents(run) == fresh
-    monkeypatch.setitem(command.FORMATS, name, good)
+    monkeypatch.setitem(formats.FORMATS, name, good)
     assert command.main(arguments) == 0
     old = contents(run)
-    monkeypatch.setitem(command.FORMATS, name, good._replace(write=lambda _, path: good.write(make(seed=2), path)))
+    monkeypatch.setitem(formats.FORMATS, name, good._replace(write=lambda _, path: good.write(make(seed=2), path)))
     assert command.main(arguments) == 3
     assert contents(run) == old
 
@@ -142,7 +142,7 @@ def test_a_conversion_that_fails_leaves_nothing(error, run, images, monkeypatch,
         print("chatter")
         raise error
 
-    monkeypatch.setitem(command.FORMATS, "tflite", command.FORMATS["tflite"]._replace(write=write))
+    monkeypatch.setitem(formats.FORMATS, "tflite", formats.FORMATS["tflite"]._replace(write=write))
     before = contents(run)
     code = command.main([str(run), "--format", "tflite", *images])
     assert contents(run) == before
@@ -242,17 +242,17 @@ def test_images_to_compare_on_must_be_of_the_models_shape(run, tmp_path, capsys)
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (20, 40, 3), (8, 8, 1), (12, 9, 1)])
 def test_sample_images_are_of_the_shape_and_all_different(shape):
-    images = command.sample_images(shape)
+    images = conversion.sample_images(shape)
     assert (images.shape, images.dtype) == ((32, *shape), np.uint8)
     assert len(np.unique(images.reshape(32, -1), axis=0)) == 32
     # The flattest is a piece of sky.
     assert images.std(axis=(1, 2, 3)).min() > 2
-    np.testing.assert_array_equal(images, command.sample_images(shape))
+    np.testing.assert_array_equal(images, conversion.sample_images(shape))
 
 
 def test_the_largest_difference_and_the_class_decide():
     def compared(wanted, found):
-        return command.differences(
+        return conversion.differences(
             lambda batch, training: wanted[: len(batch)], lambda batch: found[: len(batch)], IMAGES
         )
 

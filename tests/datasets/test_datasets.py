@@ -7,9 +7,9 @@ import tarfile
 import numpy as np
 import pytest
 from scipy.io import savemat
-from sesemi.datasets import cifar10, cifar100, files, svhn, unpickle
 
 from sesemi import datasets
+from sesemi.datasets import cifar10, cifar100, files, svhn, unpickle
 
 
 def batch(count, classes, seed, key):

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from sesemi.datasets import cifar100, extra, files, image_files, tiny_images
+from tests.messages import refused
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,7 +126,7 @@ def test_237203_means_the_keywords_of_cifar100(tmp_path, payload):
 def test_237203_is_not_refused_for_a_smaller_copy(tmp_path):
     write_tiny(tmp_path)
     extra.refuse(f"tiny-images:{tmp_path}", 237203)
-    with pytest.raises(ValueError, match="--extra 15 are more than the 14 images"):
+    with refused("--extra 15 are more than the 14 images"):
         extra.refuse(f"tiny-images:{tmp_path}", 15)
 
 
@@ -321,7 +323,7 @@ def test_a_damaged_imagenet32_is_named(imagenet, tmp_path):
         (b"", "examples, not 2000"),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=rf"^--extra-source imagenet32.*cannot be read.*({words})") as error:
+        with refused(rf"^--extra-source imagenet32.*cannot be read.*({words})") as error:
             load(text)
         assert "\n" not in str(error.value)
     # The third picture alone: its file is whole.

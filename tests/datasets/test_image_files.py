@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from PIL import Image
+
 from sesemi.datasets import image_files, lazy_images
 
 SIDE = 12

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from sesemi.datasets import lazy_images
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
-from sesemi.datasets import image_files, tfds_sets
 
 from sesemi import datasets
+from sesemi.datasets import image_files, tfds_sets
 from sesemi.pipeline import batches
 
 CLASSES = ["cat", "dog", "emu"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sesemi import config
 from sesemi.inference import predictions
 from sesemi.primitives import replicas
 
@@ -11,12 +12,11 @@ SHORT = ["--gpu", "cpu", "--labels", "20", "--epochs", "2", "--steps-per-epoch",
 
 
 def run(tmp_path, name, **given):
-    from sesemi.config import run_config
     from sesemi.runs import run
 
     given = {"epochs": 2, "steps_per_epoch": 4, "batch_size": 8, "labels": 50, "views": 1, "gpu": "cpu"} | given
     given |= {"output": str(tmp_path), "quiet": True, "name": name}
-    return run.run(*run_config.resolve(given), say=lambda _: None), tmp_path / name
+    return run.run(*config.resolve(given), say=lambda _: None), tmp_path / name
 
 
 def test_a_run_on_two_devices_stopped_and_resumed_is_the_same_to_the_bit(tmp_path, stop_at):

@@ -13,8 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from sesemi.config import run_config
-from sesemi.distribution import workers
+from sesemi.distribution import cluster, workers
 from sesemi.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -180,7 +179,7 @@ def test_what_must_agree(monkeypatch):
     ],
 )
 def test_tf_config_is_read_as_tensorflow_does(text, found):
-    assert run_config.cluster_of(text) == found
+    assert cluster.cluster_of(text) == found
 
 
 @pytest.mark.parametrize(
@@ -188,7 +187,7 @@ def test_tf_config_is_read_as_tensorflow_does(text, found):
 )
 def test_a_tf_config_that_is_none_is_one_line(text):
     with pytest.raises(InputError, match=r"TF_CONFIG: .* is not a cluster and a task"):
-        run_config.cluster_of(text)
+        cluster.cluster_of(text)
 
 
 @pytest.mark.parametrize(

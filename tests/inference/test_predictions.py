@@ -4,7 +4,7 @@ import pytest
 
 from sesemi import models
 from sesemi.augmentation.views import Augmentation
-from sesemi.inference import predictions
+from sesemi.inference import metrics, predictions
 from sesemi.training import export, preprocess
 from sesemi.training.classifier import Classifier
 
@@ -26,10 +26,10 @@ def test_every_image_is_classified_exactly_once(count):
 def test_errors_of_a_small_case():
     probs = np.array([[0.9, 0.1, 0], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.4, 0.3, 0.3]])
     labels = np.array([0, 1, 1, 0])
-    assert predictions.error_percent(probs, labels) == 25.0
-    matrix = predictions.confusion(probs, labels)
+    assert metrics.error_percent(probs, labels) == 25.0
+    matrix = metrics.confusion(probs, labels)
     np.testing.assert_array_equal(matrix, [[2, 0, 0], [0, 1, 1], [0, 0, 0]])
-    assert predictions.class_errors_percent(matrix) == [0.0, 50.0, None]
+    assert metrics.class_errors_percent(matrix) == [0.0, 50.0, None]
 
 
 @pytest.fixture(scope="module")

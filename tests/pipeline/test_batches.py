@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sesemi.pipeline.batches import DevicePixels, index_batches, visible_labels
+from sesemi import config
+from sesemi.assembly import materials as materials_of
+from sesemi.pipeline import batches as batches_module
+from sesemi.pipeline.batches import index_batches
+from sesemi.pipeline.pixels import DevicePixels, StreamedPixels, visible_labels
 
 LABELED, UNLABELED = np.array([3, 5, 8, 11, 2]), np.arange(100, 137)
 
 
 @pytest.fixture(params=[1000, 0], ids=["sorted", "cipher"], autouse=True)
 def _both_ways(request, monkeypatch):
-    monkeypatch.setattr(batches, "_SMALL_POOL", request.param)
+    monkeypatch.setattr(batches_module, "_SMALL_POOL", request.param)
 
 
 def batches(start=0, stop=40, seed=0):
@@ -42,7 +46,7 @@ def test_order_depends_on_the_seed():
 
 
 def test_every_image_comes_as_often_at_every_place_of_a_small_pool(monkeypatch):
-    monkeypatch.setattr(batches, "_SMALL_POOL", 1000)
+    monkeypatch.setattr(batches_module, "_SMALL_POOL", 1000)
     stream = index_batches(np.arange(10), np.arange(10), labeled_batch_size=10, batch_size=10, seed=0, stop=2000)
     orders = np.stack([batch["labeled"] for batch in stream.as_numpy_iterator()])
     counts = np.stack([np.bincount(orders[:, place], minlength=10) for place in range(10)])
@@ -73,10 +77,8 @@ def test_on_a_cpu_the_images_exist_once(small):
     host = pixels.host_images()
     np.testing.assert_array_equal(host, small.images)
     assert np.shares_memory(host, np.asarray(memoryview(pixels.images)))
-    from sesemi.assembly import build
-    from sesemi.config import run_config
 
-    materials = build.gather(run_config.resolve({})[0])
+    materials = materials_of.gather(config.resolve({})[0])
     assert np.shares_memory(materials.data.train_images, materials.pixels.host_images())
 
 
@@ -118,7 +120,7 @@ def test_streamed_images_are_those_of_memory(small):
 
     labels = visible_labels(small.labels, small.labeled)
     held, streamed = (kind(source, labels) for kind, source in
-                      ((DevicePixels, small.images), (batches.StreamedPixels, Slow())))  # fmt: skip
+                      ((DevicePixels, small.images), (StreamedPixels, Slow())))  # fmt: skip
     how = {"labeled_batch_size": 6, "batch_size": 6, "seed": 1, "start": 2, "stop": 14}
     pools = small.labeled, small.unlabeled
     plain = list(index_batches(*pools, **how))
@@ -140,7 +142,7 @@ def test_why_an_image_could_not_be_read_is_kept(small, error):
         def __getitem__(self, index):
             raise error
 
-    streamed = batches.StreamedPixels(Fails(), visible_labels(small.labels, small.labeled))
+    streamed = StreamedPixels(Fails(), visible_labels(small.labels, small.labeled))
     how = {"labeled_batch_size": 6, "batch_size": 6, "seed": 1, "stop": 1, "fetch": streamed.fetch}
     with pytest.raises(tf.errors.OpError):
         next(iter(index_batches(small.labeled, small.unlabeled, **how)))

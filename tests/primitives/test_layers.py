@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from sesemi import models
+from sesemi.config import registry
 from sesemi.primitives import layers
 from sesemi.primitives import rng as random
 
@@ -46,7 +47,7 @@ def test_fused_batch_norm_in_inference_is_the_stock_layer(rng):
     np.testing.assert_array_equal(stock(x, training=False), fused(x, training=False))
 
 
-@pytest.mark.parametrize("name", models.NETWORKS)
+@pytest.mark.parametrize("name", registry.NETWORKS)
 def test_swapping_keeps_weights_and_answers(name, rng):
     trunk = models.build(name, (16, 16, 3), 0.0 if name == "shakeshake26" else 0.3)
     trained = layers.for_training(trunk)

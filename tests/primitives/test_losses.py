@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sesemi import config
 from sesemi.primitives import losses, rng
 from sesemi.training import preprocess
 
@@ -83,9 +84,8 @@ def test_a_step_minimizes_the_sum_of_terms_and_l2_by_nesterov_sgd(small):
 
 def test_learning_rate_is_polynomial_in_the_step():
     from sesemi.assembly import build
-    from sesemi.config import run_config
 
-    resolved, _ = run_config.resolve({"dataset": "cifar10", "epochs": 5, "steps_per_epoch": 20})
+    resolved, _ = config.resolve({"dataset": "cifar10", "epochs": 5, "steps_per_epoch": 20})
     optimizer = build.optimizer(resolved)
     optimizer.build([keras.Variable(np.zeros(1))])
     for step in (0, 1, 37, 99, 100, 120):

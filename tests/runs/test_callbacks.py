@@ -9,30 +9,31 @@ import numpy as np
 import pytest
 
 from sesemi.errors import InputError
+from sesemi.files import lock
 from sesemi.runs import callbacks, checkpoints, progress
-from sesemi.training import preprocess
+from sesemi.training import guard, preprocess
 
 
 def test_nan_stops_the_run_and_names_the_term_and_the_step(small):
-    guard = callbacks.StopOnNonFiniteLoss(lambda: 41)
-    guard.on_train_batch_end(0, {"loss": 1.0, "rotation": 2.0})
-    with pytest.raises(callbacks.NonFiniteLossError, match="'rotation' became nan at step 41"):
-        guard.on_train_batch_end(0, {"loss": float("nan"), "rotation": float("nan"), "supervised": 1.0})
+    stop = guard.StopOnNonFiniteLoss(lambda: 41)
+    stop.on_train_batch_end(0, {"loss": 1.0, "rotation": 2.0})
+    with pytest.raises(guard.NonFiniteLossError, match="'rotation' became nan at step 41"):
+        stop.on_train_batch_end(0, {"loss": float("nan"), "rotation": float("nan"), "supervised": 1.0})
 
 
 def test_nan_in_several_steps_at_once_names_them_all():
-    guard = callbacks.StopOnNonFiniteLoss(lambda: 41)
-    guard.set_model(types.SimpleNamespace(steps_per_execution=4))
-    with pytest.raises(callbacks.NonFiniteLossError, match="'loss' became nan in steps 41 to 44"):
-        guard.on_train_batch_end(3, {"loss": float("nan")})
+    stop = guard.StopOnNonFiniteLoss(lambda: 41)
+    stop.set_model(types.SimpleNamespace(steps_per_execution=4))
+    with pytest.raises(guard.NonFiniteLossError, match="'loss' became nan in steps 41 to 44"):
+        stop.on_train_batch_end(3, {"loss": float("nan")})
 
 
 def test_a_run_that_diverges_is_stopped_by_the_guard(small):
     model = small.model("sesemi", learning_rate=1e12)
     steps = []
     counter = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_, **__: steps.append(1))
-    with pytest.raises(callbacks.NonFiniteLossError) as error:
-        small.fit(model, stop=50, callbacks=[counter, callbacks.StopOnNonFiniteLoss(lambda: len(steps))])
+    with pytest.raises(guard.NonFiniteLossError) as error:
+        small.fit(model, stop=50, callbacks=[counter, guard.StopOnNonFiniteLoss(lambda: len(steps))])
     assert f"at step {len(steps)}" in str(error.value)
     assert "'loss'" not in str(error.value)
     assert len(steps) < 50
@@ -108,24 +109,24 @@ def test_leftovers_of_a_killed_write_are_no_checkpoint(small, tmp_path):
 
 
 def test_a_folder_is_locked_until_the_process_ends(tmp_path):
-    with checkpoints.lock(tmp_path / "run"):
+    with lock(tmp_path / "run"):
         child = os.fork()
         if child == 0:
             try:
-                with checkpoints.lock(tmp_path / "run"):
+                with lock(tmp_path / "run"):
                     os._exit(0)
             except InputError as error:
                 os._exit(9 if "in use by another process" in str(error) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert not (tmp_path / "run").exists()
-    with checkpoints.lock(tmp_path / "run"):
+    with lock(tmp_path / "run"):
         (tmp_path / "run" / "kept").touch()
     assert (tmp_path / "run" / "kept").exists()
 
 
 def test_a_folder_below_a_file_cannot_be_locked(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written to"), checkpoints.lock(tmp_path / "file" / "run"):
+    with pytest.raises(InputError, match="cannot be written to"), lock(tmp_path / "file" / "run"):
         pass
 
 

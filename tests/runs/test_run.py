@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sesemi import config
+from sesemi.files import lock
 from sesemi.primitives import rng as random
-from sesemi.runs import checkpoints
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = str(ROOT / "train_evaluate_sesemi.py")
@@ -206,7 +207,7 @@ def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
     second.kill()
     second.communicate()
     assert second.returncode == -signal.SIGKILL
-    with checkpoints.lock(folder):
+    with lock(folder):
         assert_one_line(script(*job, "--name", "broken"), "in use by another process")
     third = script(*job, "--name", "broken")
     assert third.returncode == 0, third.stderr
@@ -230,7 +231,6 @@ def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
 
 def test_a_run_stopped_between_epochs_or_after_the_last_step_loses_nothing(tmp_path, monkeypatch):
     """In this process: a signal right at the end of an epoch; then one at the very end; and a validation set."""
-    from sesemi.config import run_config
     from sesemi.runs import callbacks, run
 
     monkeypatch.setattr(run, "signals_to", contextlib.nullcontext)
@@ -238,7 +238,7 @@ def test_a_run_stopped_between_epochs_or_after_the_last_step_loses_nothing(tmp_p
     given |= {"output": str(tmp_path), "quiet": True, "gpu": "cpu"}
 
     def run(name):
-        return run.run(*run_config.resolve({**given, "name": name}), say=lambda _: None)
+        return run.run(*config.resolve({**given, "name": name}), say=lambda _: None)
 
     whole = run("whole")
     ends = []
@@ -263,12 +263,11 @@ def test_a_run_stopped_between_epochs_or_after_the_last_step_loses_nothing(tmp_p
 
 
 def run_here(tmp_path, name, **given):
-    from sesemi.config import run_config
     from sesemi.runs import run
 
     given = {"epochs": 2, "steps_per_epoch": 3, "batch_size": 8, "labels": 50, "views": 1, "gpu": "cpu"} | given
     given |= {"output": str(tmp_path), "quiet": True, "name": name}
-    return run.run(*run_config.resolve(given), say=lambda _: None), tmp_path / name
+    return run.run(*config.resolve(given), say=lambda _: None), tmp_path / name
 
 
 def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from sesemi.pipeline import batches
+from sesemi.pipeline import pixels
+from sesemi.runs import alarms
 from sesemi.training import monitor
 
 
@@ -42,7 +43,7 @@ def rows(*accepted, shown=1000.0):
 
 
 def cure(epochs, method="fixmatch", arguments=("weight", "threshold")):
-    return monitor.Cure(method, arguments, [f"class {number}" for number in range(10)], epochs)
+    return alarms.Cure(method, arguments, [f"class {number}" for number in range(10)], epochs)
 
 
 EVEN, ONE, NONE = [50.0] * 10, [500.0] + [1.0] * 9, [0.0] * 10
@@ -70,14 +71,14 @@ EVEN, ONE, NONE = [50.0] * 10, [500.0] + [1.0] * 9, [0.0] * 10
     ],
 )
 def test_the_alarm(accepted, epochs, words):
-    text = monitor.alarm(rows(*accepted), cure(epochs))
+    text = alarms.alarm(rows(*accepted), cure(epochs))
     assert (text is None) == (words is None)
     assert words is None or (words in text and "try" in text)
 
 
 def test_the_advice_is_what_the_method_can_do():
     texts = {
-        method: [monitor.alarm(rows(*[kind] * 4), cure(20, method, arguments)) for kind in (ONE, NONE)]
+        method: [alarms.alarm(rows(*[kind] * 4), cure(20, method, arguments)) for kind in (ONE, NONE)]
         for method, arguments in (("fixmatch", ("weight", "threshold")), ("softmatch", ("weight",)))
     }
     collapse, empty = texts["fixmatch"]
@@ -92,20 +93,20 @@ def test_the_advice_is_what_the_method_can_do():
 
 
 def test_there_is_no_alarm_while_no_image_has_a_pseudo_label_yet():
-    assert monitor.alarm(rows(*[NONE] * 10, shown=0.0), cure(20)) is None
+    assert alarms.alarm(rows(*[NONE] * 10, shown=0.0), cure(20)) is None
     found = counted(([0, 1, 0], [0.0, 1.0, 0.0], [0, 1, 2], [0.0, 1.0, 0.0]))
     assert (found.row(1)["shown"], float(found.result()["mask_ratio"])) == (1.0, 1.0)
 
 
 def test_the_first_alarm_stays_the_same_whatever_comes_after_it():
     history = rows(EVEN, EVEN, ONE, ONE, ONE, EVEN, NONE)
-    assert monitor.first_alarm(history, cure(20))[0] == 3
-    assert monitor.first_alarm(history[:3], cure(20)) is None
+    assert alarms.first_alarm(history, cure(20))[0] == 3
+    assert alarms.first_alarm(history[:3], cure(20)) is None
 
 
 def test_csv_has_a_line_an_epoch_and_class():
     found = counted(([0, 1], [1.0, 0.25], [0, -1]))
-    lines = list(csv.DictReader(io.StringIO(monitor.to_csv([found.row(1), found.row(2)], "abc"))))
+    lines = list(csv.DictReader(io.StringIO(alarms.to_csv([found.row(1), found.row(2)], "abc"))))
     assert [(line["epoch"], line["class"]) for line in lines] == [(e, c) for e in "12" for c in "abc"]
     assert lines[1]["accepted"] == "0.25"
     assert lines[0]["right"] == "1"
@@ -115,8 +116,8 @@ def test_csv_has_a_line_an_epoch_and_class():
 def with_truth(small, truth, **kwargs):
     """Of which the labeled images' is not counted, as it is known."""
     model = small.model("fixmatch", threshold=0.0, **kwargs)
-    visible = batches.visible_labels(small.labels, small.labeled)
-    model.pixels = batches.DevicePixels(small.images, visible, truth=truth)
+    visible = pixels.visible_labels(small.labels, small.labeled)
+    model.pixels = pixels.DevicePixels(small.images, visible, truth=truth)
     return model
 
 

@@ -1,0 +1,226 @@
+"""What a run is made from: images, split and method, and the images on the devices."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sesemi import datasets, models
+from sesemi.assembly import method as methods_of_runs
+from sesemi.config import RunConfig
+from sesemi.config.checks import wants_extra
+from sesemi.config.registry import is_any_size
+from sesemi.config.sections import DataSettings, ViewSettings
+from sesemi.errors import InputError
+from sesemi.methods import Method
+from sesemi.pipeline import label_files, splits
+from sesemi.pipeline.pixels import DevicePixels, Pixels, StreamedPixels, visible_labels
+from sesemi.terminal import Now, tell
+from sesemi.training import preprocess
+
+
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """What a run is made from.
+
+    Args:
+        config: Settings of the run.
+        method: The method, not built: only its facts are looked at.
+        data: The images.
+        split: Which of them are labeled.
+        steps_per_epoch: Updates an epoch.
+        data_digest: SHA-256 of the training images and labels.
+        files_sha256: SHA-256 of the files that they came from, see `datasets.files_sha256`.
+        pixels: The training images on the devices, with the labels that training may see; None before `place`.
+    """
+
+    config: RunConfig
+    method: Method
+    data: datasets.ImageData
+    split: splits.Split
+    steps_per_epoch: int
+    data_digest: str = ""
+    files_sha256: str | None = None
+    pixels: Pixels | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def recorded(self) -> RunConfig:
+        """The settings as ``config.json`` has them: with all hyper-parameters, and the updates of an epoch."""
+        arguments = methods_of_runs.hyperparameters(self.config)
+        return self.config.replace(arguments=arguments, steps_per_epoch=self.steps_per_epoch)
+
+    @property
+    def pool(self) -> np.ndarray:
+        """Indices of the images that the method's unlabeled branch draws from."""
+        return getattr(self.split, self.method.unlabeled_pool)
+
+    @property
+    def extra_pool(self) -> np.ndarray:
+        """Indices of the images from elsewhere, of which half of each unlabeled batch is drawn; may be empty."""
+        images = len(self.data.train_labels)
+        return np.arange(images - self.data.extra, images)
+
+    @property
+    def images_per_step(self) -> int:
+        """Views a step, as counted in 2019: each labeled image, and each view of each unlabeled one."""
+        labeled, unlabeled = self.config.labeled_batch_size, self.config.batch_size
+        unlabeled += self.config.regularize_labeled * labeled
+        return self.method.images_per_step(labeled=labeled, unlabeled=unlabeled)
+
+
+def gather(config: RunConfig) -> Materials:
+    """Load the data and put the images on the devices; see `load` and `place`."""
+    return place(load(config))
+
+
+def load(config: RunConfig) -> Materials:
+    """Load the data and split it. `place` has still to put the images on the devices.
+
+    Raises:
+        InputError: The data are missing or damaged, or do not fit the configuration.
+    """
+    method = methods_of_runs.made_for(config)
+    smallest = models.smallest_side(config.network)
+    if is_any_size(config.dataset) and config.image_size < smallest:
+        raise InputError(
+            f"`network={config.network}` needs at least {smallest} pixels",
+            setting="image_size",
+            value=config.image_size,
+        )
+    if is_any_size(config.dataset):
+        refuse_whitening(config, (config.image_size, config.image_size, 3))
+    files, data, chosen = files_sha256(config), _images(config, smallest), None
+    if config.labels_from is not None:
+        chosen = label_files.read(
+            config.labels_from,
+            data.own_labels,
+            data.class_names,
+            labels_sha256=data.labels_sha256(),
+            named=config.dataset != "folder",
+        )
+        if config.validation and len(chosen[1]):
+            raise InputError(
+                f"{config.labels_from} has validation images already", setting="validation", cure="leave it out"
+            )
+    split = splits.split(
+        data.train_labels,
+        config.labels,
+        config.seed,
+        classes=len(data.class_names),
+        validation=config.validation,
+        exclude_labeled=config.exclude_labeled,
+        chosen=chosen,
+        given_validation=data.validation,
+        extra=data.extra,
+    )
+    if config.promote != "none" and len(split.labeled) + len(split.validation) == len(data.own_labels):
+        raise InputError(
+            "every image is labeled, none is left to promote",
+            setting="promote",
+            value=config.promote,
+            cure="leave it out",
+        )
+    steps = _steps_per_epoch(config, method, data, split)
+    return Materials(config, method, data, split, steps, data.sha256(), files)
+
+
+def _steps_per_epoch(config: RunConfig, method: Method, data: datasets.ImageData, split: splits.Split) -> int:
+    """Return the updates of an epoch: as the settings say, else one pass over the images that the method draws from."""
+    if config.steps_per_epoch is not None:
+        return config.steps_per_epoch
+    pool = len(split.labeled) if method.unlabeled_pool == "labeled" else len(data.train_labels) - data.extra
+    # Whole executions: fewer than N steps are left out of each pass over the pool.
+    own, whole = config.batch_size // (2 if data.extra else 1), config.steps_per_execution
+    return max(pool // own // whole, 1) * whole
+
+
+def _images(config: RunConfig, smallest: int) -> datasets.ImageData:
+    """Return the images of a run, with those from elsewhere; what is missing is said before anything is read."""
+    how, extra = _reading(config, quiet=config.quiet), wants_extra(config.extra, config.extra_source)
+    try:
+        if extra:
+            datasets.refuse_extra(config.extra_source, config.extra)
+        if config.labels_from is not None:
+            label_files.refuse_missing(config.labels_from)
+        plain = datasets.load(config.dataset, config.data_dir, how)
+        data = plain.at_least(smallest)
+        if not extra:
+            return data
+        return datasets.with_extra(data, config.extra_source, config.extra, config.seed, how, test=plain.test_images)
+    except InputError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: cannot be read ({error.strerror})" if error.filename and error.strerror else error
+        raise InputError(str(where)) from error
+    except (ValueError, MemoryError) as error:
+        raise InputError(str(error) or "not enough memory") from error
+
+
+def files_sha256(config: DataSettings) -> str | None:
+    """Return `datasets.files_sha256` of the data of a run."""
+    return datasets.files_sha256(config.dataset, config.data_dir, config.labels_file)
+
+
+def _reading(config: DataSettings, *, quiet: bool) -> datasets.Reading:
+    return datasets.Reading(
+        side=config.image_size,
+        resize=config.resize,
+        labels_file=config.labels_file,
+        strict=config.strict,
+        limit=config.memory_limit * 2**20,
+        progress=None if quiet else Now("looked at {} of {} pictures"),
+        say=None if quiet else tell,
+    )
+
+
+def refuse_whitening(config: ViewSettings, shape: Sequence[int]) -> None:
+    """Refuse to whiten images that are too large for it.
+
+    Raises:
+        InputError: They are.
+    """
+    if config.zca and not preprocess.can_be_whitened(shape):
+        raise InputError(
+            f"images of {shape[0]} x {shape[1]} are too large to be whitened", setting="zca", cure="give `zca=False`"
+        )
+
+
+def in_memory(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], config: RunConfig) -> Materials:
+    """Return the materials of a run on training images that a program brings, without a test.
+
+    Args:
+        images: ``[N, H, W, C]`` uint8.
+        labels: ``[N]`` int32, -1 where there is none.
+        class_names: One name a class.
+        config: Settings of the run; all labels are used.
+
+    Raises:
+        InputError: The images are smaller than the network takes, or settings do not go together.
+    """
+    method, smallest = methods_of_runs.made_for(config), models.smallest_side(config.network)
+    if min(images.shape[1:3]) < smallest:
+        raise InputError(
+            f"needs images of at least {smallest} pixels, got {images.shape[1:]}",
+            setting="network",
+            value=config.network,
+        )
+    data = datasets.ImageData(images, labels, images[:0], labels[:0], tuple(class_names))
+    split = splits.split(labels, "all", config.seed, classes=len(class_names), exclude_labeled=config.exclude_labeled)
+    return Materials(config, method, data, split, _steps_per_epoch(config, method, data, split))
+
+
+def place(materials: Materials) -> Materials:
+    """Put the training images on all devices of the current strategy."""
+    data = materials.data
+    visible = visible_labels(data.train_labels, materials.split.labeled)
+    kind = DevicePixels if isinstance(data.train_images, np.ndarray) else StreamedPixels
+    pixels = kind(data.train_images, visible, truth=data.train_labels)
+    # From here on there is one copy of the images: the loader's array is let go of.
+    data = dataclasses.replace(data, train_images=pixels.host_images())
+    return dataclasses.replace(materials, data=data, pixels=pixels)

@@ -1,0 +1,33 @@
+"""What each branch of a run sees: titles and pictures."""
+
+import numpy as np
+
+from sesemi.assembly.build import batches
+from sesemi.assembly.materials import Materials
+from sesemi.primitives import rng, rotation
+from sesemi.training.model import SemiSupervisedModel
+
+_SHOWN = 8
+
+
+def views_rows(materials: Materials, model: SemiSupervisedModel) -> list[tuple]:
+    """Title and pictures, those of labeled images with their classes, for each branch of the first step's batch."""
+    batch = model.pixels(next(iter(batches(materials, 0, 1))))
+    views = model.views(batch, rng.Draws(model.seed, 0))
+    names = [materials.data.class_names[label] for label in np.asarray(batch["labels"][:_SHOWN])]
+    rows = [
+        ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN]), names),
+        ("labeled images as the class head sees them", np.asarray(views.labeled[:_SHOWN])),
+    ]
+    for kind, images in zip(model.method.views.also_labeled, views.also_labeled, strict=True):
+        rows.append((f"labeled images, another view ({kind})", np.asarray(images[:_SHOWN])))
+    if views.unlabeled:
+        rows.append(("unlabeled images, raw", np.asarray(batch["unlabeled"][:_SHOWN])))
+    for number, (kind, images) in enumerate(zip(model.method.views.unlabeled, views.unlabeled, strict=True), 1):
+        if kind != "unflipped":
+            rows.append((f"unlabeled images, view {number} ({kind})", np.asarray(images[:_SHOWN])))
+            continue
+        for i in range(min(2, len(images))):
+            six = np.asarray(rotation.six_views(images[i : i + 1]))
+            rows.append((f"image {i + 1} as the six-way head sees it: {', '.join(rotation.TRANSFORMS)}", six))
+    return rows

@@ -1,0 +1,53 @@
+"""``sesemi``, which is ``python -m sesemi``: chooses the sub-command."""
+
+import importlib
+import os.path
+import sys
+from collections.abc import Sequence
+
+from sesemi.commands.parser import EXIT_BAD_INPUT
+
+# Sub-command -> its module, what it does, and an example.
+COMMANDS = {
+    "train": ("sesemi.commands.train", "train and evaluate a classifier", "train --dataset folder --data-dir pictures"),
+    "predict": ("sesemi.commands.predict", "say what pictures show", "predict runs/NAME holiday/ --csv holiday.csv"),
+    "evaluate": ("sesemi.commands.evaluate", "measure a classifier on a test set", "evaluate runs/NAME cifar10"),
+    "export": ("sesemi.commands.export", "write it for other runtimes", "export runs/NAME --format tflite"),
+    "label-next": ("sesemi.commands.label_next", "find the pictures most worth labeling", "label-next runs/NAME"),
+    "compare": ("sesemi.commands.compare", "compare finished runs in a table", "compare runs/*"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command.
+
+    Args:
+        arguments: What was typed behind the name of the program; default: the command line.
+
+    Returns:
+        Its exit code; 2 if there is no such command.
+    """
+    program = "python -m sesemi" if os.path.basename(sys.argv[0]) == "__main__.py" else "sesemi"
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    name, others = (typed[0], typed[1:]) if typed else ("", [])
+    if name in COMMANDS:
+        return importlib.import_module(COMMANDS[name][0]).main(others, program=f"{program} {name}")
+    if name == "--version":
+        print(version())
+        return 0
+    if name in ("", "-h", "--help"):
+        for command, (_, what, example) in COMMANDS.items():
+            print(f"{program} {command:<10}  {what:<38}  {program} {example}")
+        return 0
+    hint = f"; did you mean {program} train {name} ...?" if name.startswith("-") else ""
+    print(f"{program}: {name!r}: no such command; there are {', '.join(COMMANDS)}{hint}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def version() -> str:
+    """Return the versions of sesemi, Keras and TensorFlow in one line, without loading them."""
+    from importlib import metadata
+
+    from sesemi import __version__
+
+    return f"sesemi {__version__} (Keras {metadata.version('keras')}, TensorFlow {metadata.version('tensorflow')})"

@@ -1,0 +1,106 @@
+"""What all commands share: one-line errors, flags for settings, exit codes."""
+
+import argparse
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from sesemi.config.sections import SETTINGS
+from sesemi.errors import InputError
+from sesemi.files import WriteError
+from sesemi.terminal import one_line
+
+EXIT_BAD_INPUT = 2
+# Flags that are no settings, which messages may name.
+_OTHERS = ("config", "labels_per_class", "dry_run", "preview", "traceback", "format", "images", "csv", "count")
+_MENTION = re.compile(r"`(arguments\.\w+|[a-z]\w*)(?:=([^`]*))?`")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An `argparse.ArgumentParser` whose errors are one line, with exit code 2. It has the flag ``--traceback``."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.add_argument(
+            "--traceback", action="store_true", default=False, help="Show where in the program an error came from."
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line, not the whole usage before it, and exit."""
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see --help)\n")
+
+
+def flag(name: str, value: Any = None) -> str:
+    """Return how a setting is typed: ``--learning-rate 0.1``, ``--no-zca``, ``--set weight=10``.
+
+    Args:
+        name: Name of the setting, or ``arguments.NAME``.
+        value: Its value; None names the flag alone.
+    """
+    if name.startswith("arguments."):
+        argument = name.removeprefix("arguments.")
+        return f"--set {argument}" if value is None else f"--set {argument}={value}"
+    if name == "arguments":
+        return "--set"
+    typed = name.replace("_", "-")
+    if value is False or (value == "False" and bool in _kinds(name)):
+        return f"--no-{typed}"
+    if value is None or value is True or (value == "True" and bool in _kinds(name)):
+        return f"--{typed}"
+    return f"--{typed} {value}"
+
+
+def _kinds(name: str) -> tuple[type, ...]:
+    return SETTINGS[name].kinds if name in SETTINGS else ()
+
+
+def typed(text: str) -> str:
+    """Return a text in which settings that stand in backticks are written as flags."""
+
+    def as_flag(match: re.Match) -> str:
+        name, value = match.groups()
+        known = name in SETTINGS or name in _OTHERS or name.startswith("arguments.")
+        return flag(name, value) if known else match[0]
+
+    return _MENTION.sub(as_flag, text)
+
+
+def as_typed(error: Exception) -> str:
+    """Return the message of an error in the language of the command line."""
+    if isinstance(error, InputError) and error.setting is not None:
+        return typed(error.said(flag(error.setting, error.value)))
+    return typed(str(error))
+
+
+def finish(program: str, work: Callable[[], None], *, traceback: bool = False) -> int:
+    """Do the work of a command and return its exit code.
+
+    Args:
+        program: Name of the command, as it was typed.
+        work: What it does.
+        traceback: Whether errors are raised, not printed in one line.
+
+    Returns:
+        0 done, 2 what cannot be done (one line on stderr), 130 interrupted.
+    """
+    try:
+        work()
+    except BrokenPipeError:
+        # Who read the lines has seen enough; Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (InputError, WriteError, OSError, MemoryError) as error:
+        if traceback:
+            raise
+        message = (
+            as_typed(error) if isinstance(error, InputError) else one_line(error) if str(error) else "not enough memory"
+        )
+        print(f"{program}: {message}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return 0

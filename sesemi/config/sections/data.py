@@ -1,0 +1,134 @@
+"""Which images there are, and which of them are labeled."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sesemi.config.registry import DATASETS
+from sesemi.config.setting import setting
+from sesemi.config.sources import PAPER, SCARCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """The data set, the labeled images, and images that join them on the way."""
+
+    SECTION: ClassVar[str] = "data"
+
+    dataset: str = setting(
+        f"Name of the data set: {', '.join(DATASETS)}. folder means your own pictures in `data_dir`.",
+        default="digits",
+        unit="NAME",
+        runs_only=True,
+    )
+    labels: int | str = setting(
+        "Number of labeled images, the same number of each class, or 'all'.",
+        words=("all", "file"),
+        unit="N",
+        varies=", ".join(f"{facts.labels} for {name}" for name, facts in DATASETS.items()),
+        runs_only=True,
+    )
+    labels_from: str | None = setting(
+        "File that lists the labeled images: a run's split.json, or a line for each with its index or FILENAME CLASS.",
+        unit="FILE",
+        runs_only=True,
+    )
+    labels_file: str | None = setting(
+        "CSV table path,label for `dataset=folder`. An empty label or -1 means unlabeled.",
+        unit="FILE",
+        runs_only=True,
+    )
+    data_dir: str | None = setting(
+        "Folder with the data set's files or its official archive. For `dataset=folder` it holds labeled/CLASS/*, "
+        "unlabeled/*, and perhaps test/CLASS/* and validation/CLASS/*.",
+        unit="DIR",
+        placement=True,
+        runs_only=True,
+    )
+    strict: bool = setting(
+        "Refuse a folder with broken files or duplicates instead of leaving them out. Only for `dataset=folder`.",
+        default=False,
+        runs_only=True,
+    )
+    image_size: int = setting(
+        "Height and width to which pictures of any size are brought, in pixels. Only for folder and tfds:NAME.",
+        default=32,
+        at_least=8,
+        at_most=1024,
+        unit="PIXELS",
+        runs_only=True,
+    )
+    resize: str = setting(
+        "How pictures are brought to that size: crop cuts out the middle, pad adds black bars. Only for folder and "
+        "tfds:NAME.",
+        choices=("crop", "pad"),
+        default="crop",
+        runs_only=True,
+    )
+    memory_limit: int = setting(
+        "Largest size of the training images, in MiB, to keep in memory. Larger sets are read from disk while "
+        "training.",
+        default=4096,
+        at_least=1,
+        at_most=10**9,
+        unit="MIB",
+        placement=True,
+        runs_only=True,
+    )
+    extra: int | None = setting(
+        "Number of unlabeled images from elsewhere. Half of each unlabeled batch is drawn from them.",
+        at_least=1,
+        at_most=10**9,
+        unit="N",
+        varies="all images of `extra_source`, if that is given",
+        runs_only=True,
+    )
+    extra_source: str | None = setting(
+        "Where they come from: tiny-images[:DIR], imagenet32[:DIR], folder:DIR or npy:FILE.",
+        unit="SOURCE",
+        varies="tiny-images if there is a copy in datasets/, else imagenet32",
+        runs_only=True,
+    )
+    exclude_labeled: bool = setting("Leave the labeled images out of the unlabeled pool.", default=False, source=PAPER)
+    promote: str = setting(
+        "Turn the most confident unlabeled images into labeled ones on the way: those above a threshold, or the same "
+        "number of every class (balanced).",
+        choices=("none", "threshold", "balanced"),
+        default="none",
+        runs_only=True,
+    )
+    promote_threshold: float = setting(
+        "Least confidence of an image that `promote=threshold` takes.",
+        default=0.99,
+        source=SCARCE,
+        at_least=0.0,
+        at_most=1.0,
+        unit="P",
+        runs_only=True,
+    )
+    promote_fraction: float = setting(
+        "Part of the images left that `promote=balanced` takes each time, shared out evenly over the classes.",
+        default=0.1,
+        source=SCARCE,
+        above=0.0,
+        at_most=1.0,
+        unit="P",
+        runs_only=True,
+    )
+    promote_from: int = setting(
+        "Number of epochs before the first promotion.",
+        source=SCARCE,
+        at_least=1,
+        at_most=10**6,
+        unit="EPOCH",
+        varies="half of the epochs",
+        runs_only=True,
+    )
+    promote_every: int = setting(
+        "Number of epochs between two promotions.",
+        source=SCARCE,
+        at_least=1,
+        at_most=10**6,
+        unit="EPOCHS",
+        varies="a twentieth of the epochs",
+        runs_only=True,
+    )

@@ -1,0 +1,48 @@
+"""Which method trains which network."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sesemi.config.registry import METHODS, NETWORKS
+from sesemi.config.setting import setting
+from sesemi.config.sources import PAPER
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings:
+    """The method, its hyper-parameters, and the network."""
+
+    SECTION: ClassVar[str] = "method"
+
+    network: str = setting(
+        "Trunk of the classifier.",
+        choices=NETWORKS,
+        varies="mini for digits, else the network of the method's source",
+    )
+    method: str = setting(
+        "Method that learns from labeled and unlabeled images. The README says what each one does.",
+        choices=tuple(METHODS),
+        default="sesemi",
+    )
+    arguments: dict[str, Any] = setting(
+        "Hyper-parameter of the method, such as weight=10. Say it once for each of them. A dry run lists them.",
+        unit="NAME=VALUE",
+        varies="those of the method's class, or of its source on this data set",
+    )
+    self_supervision: str = setting(
+        "Second task that is added to the method. rotation adds SESEMI's six-way head to any other method.",
+        choices=("none", "rotation"),
+        default="none",
+    )
+    joint_forward: bool = setting(
+        "Put labeled and unlabeled images through the trunk in one call, normalized together, not in one call each.",
+        default=False,
+        source=PAPER,
+        varies="the method's source",
+    )
+    regularize_labeled: bool = setting(
+        "Apply the unlabeled loss to the labeled images of a step too.",
+        default=False,
+        source=PAPER,
+        varies="the method's source",
+    )

@@ -1,0 +1,48 @@
+"""TF_CONFIG: which processes share a run. Standard library only, before TensorFlow is loaded."""
+
+import json
+import os
+
+from sesemi.errors import InputError
+
+
+def cluster_of(text: str | None) -> tuple[list[str], int] | None:
+    """What TF_CONFIG says of the processes that share a run.
+
+    Args:
+        text: of the variable, or None.
+
+    Returns:
+        ``HOST:PORT`` of all, the chief first, and which of them this is; None where there is but one.
+
+    Raises:
+        InputError: it is not what TensorFlow documents.
+    """
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+        cluster, task = found["cluster"], found["task"]
+        chiefs, others = cluster.get("chief", []), cluster.get("worker", [])
+        number = int(task["index"]) + {"chief": 0, "worker": len(chiefs)}[task["type"]]
+        names = [*chiefs, *others]
+        names[number]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(f"TF_CONFIG: {text!r} is not a cluster and a task ({error!r}); see docs/scaling.md") from error
+    return (names, number) if len(names) > 1 else None
+
+
+def announce(workers: str | None, worker: int | None) -> tuple[list[str], int] | None:
+    """Say in TF_CONFIG which processes share the run; has to happen before TensorFlow is loaded.
+
+    Args:
+        workers: ``HOST:PORT`` of all processes, with commas; None leaves TF_CONFIG as it is.
+        worker: Number of this process.
+
+    Returns:
+        The addresses of all, and the number of this one; None for a run of one process.
+    """
+    if workers is not None:
+        cluster, task = {"worker": workers.split(",")}, {"type": "worker", "index": worker}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+    return cluster_of(os.environ.get("TF_CONFIG"))

@@ -1,0 +1,139 @@
+"""Files and folders that are whole or absent, and the lock of a folder."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sesemi.errors import InputError
+from sesemi.terminal import one_line
+
+LOCK = ".lock"
+
+
+class WriteError(RuntimeError):
+    """A file could not be written. What was there before is whole."""
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a place to write to; what was written there becomes `path` by one rename, once it is on the disk.
+
+    The place lies beside `path` and ends as `path` does. The caller makes a file or a folder of it. If the block fails,
+    it is removed, and what was at `path` stays. A folder that is replaced is absent for an instant.
+
+    Args:
+        path: File or folder to write.
+
+    Yields:
+        The place.
+    """
+    partial = path.with_name(f".partial-{path.name}")
+    _remove(partial)
+    try:
+        yield partial
+        _flush(partial)
+        before = partial.with_name(f".before-{path.name}")
+        if path.is_dir():
+            _remove(before)
+            os.rename(path, before)
+        try:
+            os.replace(partial, path)
+        except BaseException:
+            if before.exists():
+                os.rename(before, path)
+            raise
+        _remove(before)
+        _flush(path.parent, deep=False)
+    finally:
+        _remove(partial)
+
+
+def write(path: Path, content: str | bytes | Callable[[Path], Any]) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: Where it appears.
+        content: Text, of which names of files keep their bytes, also those that are no text; or bytes; or a function
+            that writes to the path that it is given.
+
+    Raises:
+        WriteError: The disk refuses.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "surrogateescape")
+    try:
+        with whole(path) as partial:
+            if callable(content):
+                content(partial)
+            else:
+                partial.write_bytes(content)
+    # h5py reports a full disk as either of the two.
+    except (OSError, RuntimeError) as error:
+        raise WriteError(
+            f"{path.name} could not be written ({one_line(error)}); the same command tries again"
+        ) from error
+
+
+def refuse_unwritable(setting: str, folder: Path) -> None:
+    """Refuse a folder that cannot be written to, or not be made.
+
+    Raises:
+        InputError: The message says so.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} cannot be written to", setting=setting, cure="give another folder")
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is created if need be; the system lets go of it however the process ends.
+
+    A folder in which nothing was written is removed again.
+
+    Raises:
+        InputError: Another process holds it, or it cannot be written to.
+    """
+    import filelock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(folder / LOCK, blocking=False)
+        held.acquire()
+    except filelock.Timeout:
+        raise InputError(f"{folder} is in use by another process", cure="wait for it, or give another `name`") from None
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written to ({error.strerror})", setting="output", cure="give another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
+        if {path.name for path in folder.iterdir()} <= {LOCK}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path, *, deep: bool = True) -> None:
+    """Put a file onto the disk, or a folder, with what is in it if `deep`."""
+    if deep and path.is_dir():
+        for inside in path.iterdir():
+            _flush(inside)
+    # Windows opens no folders; there a rename is all that can be had.
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
