@@ -9,14 +9,14 @@ NETWORKS = {
     "wrn": "sesemi.models.wrn",
     "nin": "sesemi.models.nin",
     "mini": "sesemi.models.mini",
-    # Others' name for the same network.
+    # Name that others give to the same network as convnet.
     "cnn13": "sesemi.models.convnet",
     "shakeshake26": "sesemi.models.shakeshake26",
 }
 
 
 def smallest_side(name: str) -> int:
-    """The fewest pixels a side that a network accepts."""
+    """Return the smallest side of images, in pixels, that a network accepts."""
     return _network(name).SMALLEST
 
 
@@ -24,15 +24,16 @@ def build(name: str, input_shape: tuple[int, int, int], dropout: float = 0.0) ->
     """Build a trunk.
 
     Args:
-        name: a key of `NETWORKS`.
-        input_shape: height, width and channels of the images.
-        dropout: rate inside the network, in [0, 1).
+        name: Key of `NETWORKS`.
+        input_shape: Height, width and channels of the images.
+        dropout: Rate inside the network, in [0, 1).
 
     Returns:
         A functional model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
 
     Raises:
-        ValueError: unknown name, images smaller than the network can halve, or a dropout that it has no place for.
+        ValueError: If the name is unknown, the images are smaller than the network can halve, or it has no place for
+            dropout.
     """
     network = _network(name)
     if min(input_shape[:2]) < network.SMALLEST:
