@@ -45,7 +45,7 @@ class Draws:
         return child
 
     def next_call(self, name: str) -> "Draws":
-        """Return the draws `at` a name with the number of calls so far, for a layer that a step calls more than once."""
+        """Return the draws `at` a name with the number of calls so far, for a layer that is called several times."""
         self._calls[name] += 1
         return self.at(f"{name}/{self._calls[name]}")
 
