@@ -13,18 +13,18 @@ _SIDE = 32
 
 
 def open_or_download(place: Path | None, flag: str) -> tuple[tfds_records.RecordImages, tuple[str, ...]]:
-    """Where it is prepared, or have it downloaded and prepared.
+    """Open it where it is prepared, or have it downloaded and prepared.
 
     Args:
-        place: TFDS's data folder; None: its own default.
-        flag: with which every message begins.
+        place: Data folder of TFDS; None: its own default.
+        flag: Beginning of every message.
 
     Returns:
         The training images, in the order of the files, and lines for the user.
 
     Raises:
-        FileNotFoundError: it is not there and cannot be made.
-        ValueError: its files are damaged.
+        FileNotFoundError: If it is not there and cannot be made.
+        ValueError: If its files are damaged.
     """
     import tensorflow_datasets as tfds
 
@@ -32,12 +32,13 @@ def open_or_download(place: Path | None, flag: str) -> tuple[tfds_records.Record
         with tfds_builder.quiet(tfds):
             builder = tfds_builder.builder(tfds, _NAME, place)
             if not builder.is_prepared():
-                # Offline, TFDS tries again for minutes; a proxy knows names that we do not.
+                # TFDS without a network tries again for minutes, but this look-up fails at once. Behind a proxy only
+                # the proxy may know the name.
                 if not urllib.request.getproxies():
                     socket.getaddrinfo(_HOST, 80)
                 tfds.enable_progress_bar()
                 builder.download_and_prepare()
-    # Whatever fails in there, the way out is the same.
+    # The cure is the same for every failure.
     except Exception as error:
         raise FileNotFoundError(
             f"{flag}: {_NAME} of TFDS is not in {place or tfds.core.constants.DATA_DIR} and could not be made "

@@ -1,4 +1,4 @@
-"""Tiny Images, of which a user still has a copy: ``tiny_images.bin`` and ``tiny_index.pkl``, read by offset."""
+"""Tiny Images, for a user who still has a copy: ``tiny_images.bin`` and ``tiny_index.pkl``, read by offset."""
 
 from pathlib import Path
 
@@ -19,15 +19,15 @@ _LARGEST_INDEX = 64 * 2**20
 
 
 class TinyImages:
-    """Indexed by an int array like ``[N, 32, 32, 3]``; an image is 3072 bytes, in MATLAB's order.
+    """Images indexed by an int array like ``[N, 32, 32, 3]``. In the file an image is 3072 bytes, in MATLAB's order.
 
     Args:
-        folder: of the two files.
-        flag: with which every message begins.
+        folder: Folder of the two files.
+        flag: Beginning of every message.
 
     Raises:
-        FileNotFoundError: one of them is missing.
-        ValueError: they are damaged, or do not fit together.
+        FileNotFoundError: If one of them is missing.
+        ValueError: If they are damaged, or do not fit together.
     """
 
     def __init__(self, folder: Path, flag: str):
@@ -64,7 +64,7 @@ class TinyImages:
         return found
 
     def of_cifar100(self) -> tuple[np.ndarray, list[str]]:
-        """Positions of all images whose keyword is a class of CIFAR-100, and what is odd about them."""
+        """Return positions of all images whose keyword is a class of CIFAR-100, and notes about anything odd."""
         wanted = [_KEYWORDS.get(name, name) for name in cifar100.CLASSES]
         chosen = np.zeros(self.shape[0], bool)
         for name in wanted:
@@ -79,7 +79,7 @@ class TinyImages:
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         found = np.empty((len(index), _BYTES), np.uint8)
-        # Not mapped into memory: around each page that is touched the kernel would read many more.
+        # The file is not mapped into memory: around each page that is touched the kernel would read many more.
         with self.path.open("rb", buffering=0) as file:
             for row, position in zip(found, index.tolist(), strict=True):
                 file.seek(position * _BYTES)
