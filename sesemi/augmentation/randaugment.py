@@ -1,9 +1,9 @@
-"""RandAugment and Cutout on the device, an own draw for every image, the whole batch at once.
+"""RandAugment and Cutout on the device, with an own draw for every image, the whole batch at once.
 
 RandAugment: Cubuk et al. 2020 (arXiv:1909.13719); Cutout: DeVries & Taylor 2017 (arXiv:1708.04552). The operations and
-their ranges are FixMatch's (Sohn et al. 2020, arXiv:2001.07685), the pixels are Pillow's to the bit. Pixels
-are whole numbers in float32 and magnitudes multiples of 2**-12, which makes products and sums exact: whether they are
-fused changes nothing, so that eager mode, a graph and XLA agree to the bit.
+their ranges are FixMatch's (Sohn et al. 2020, arXiv:2001.07685). The pixels are Pillow's to the bit. Pixels are whole
+numbers in float32 and magnitudes are multiples of 2**-12, which makes products and sums exact. Whether they are fused
+then changes nothing, so eager mode, a graph and XLA agree to the bit.
 """
 
 from collections.abc import Callable
@@ -23,16 +23,16 @@ class RandAugment:
     """A few random operations on every image, then a grey square.
 
     Args:
-        operations: rounds; in each, one operation is drawn for every image.
-        level: None draws every magnitude uniformly from its operation's range; a number in [0, 1] takes that part of
-            it, and only the sign of rotations, shears and translations is random.
-        probability: with which a drawn operation is applied.
-        cutout: side of the square, as a part of the shorter side of the image; 0 for none.
+        operations: Number of rounds; in each, one operation is drawn for every image.
+        level: None draws every magnitude uniformly from its operation's range. A number in [0, 1] takes that part of
+            the range, and only the sign of rotations, shears and translations is random.
+        probability: Probability that a drawn operation is applied.
+        cutout: Side of the square, as a part of the shorter side of the image; 0 for none.
         cutout_side: ``random`` draws the side uniformly, in pixels, from 0 to `cutout`; ``fixed`` takes `cutout`.
-        fill: grey of the square and of what comes from outside of an image, in ``0 … 255``.
+        fill: Grey of the square and of pixels from outside of an image, in ``0 … 255``.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: If an argument is out of its range.
     """
 
     operations: int = 2
@@ -56,15 +56,15 @@ class RandAugment:
             raise ValueError(f"fill is {self.fill!r}; give a whole number in 0 … 255")
 
     def __call__(self, images, draws: Draws):
-        """One view of every image: a pure function of `images` and `draws`.
+        """Return one view of every image: a pure function of `images` and `draws`.
 
         The batch, padded with itself to a multiple of the number of operations, is shuffled and cut into equal shares,
-        one for each operation: every operation is as likely for every image, and a batch has as many images of each.
+        one for each operation. So every operation is as likely for every image, and a batch has as many images of each.
 
         Args:
-            images: ``[B, H, W, C]``, raw pixels in ``0 … 255``, of any dtype; a static shape, B included. Fractions
-                are cut off.
-            draws: where the random numbers come from.
+            images: ``[B, H, W, C]``, raw pixels in ``0 … 255``, of any dtype; a static shape, B included. Fractions are
+                cut off.
+            draws: Source of the random numbers.
 
         Returns:
             ``[B, H, W, C]`` float32, whole numbers in ``0 … 255``.
@@ -78,7 +78,7 @@ class RandAugment:
         return ops.cast(self._cut_out(images, draws.at("cutout")) if self.cutout else images, "float32")
 
     def _rounds(self, images, draws: Draws):
-        """As a loop, so that the operations are traced and compiled once."""
+        """Apply the rounds in a loop, so that the operations are traced and compiled once."""
         count, rounds = images.shape[0], [draws.at(str(number)) for number in range(self.operations)]
         orders = ops.stack([own.permutation("order", count) for own in rounds])
         magnitudes, applied = (
@@ -94,7 +94,7 @@ class RandAugment:
         return ops.fori_loop(0, self.operations, one, images)
 
     def _operate(self, images, uniform):
-        """Each operation on its share of the images; those that move pixels share one gather."""
+        """Apply each operation to its share of the images; those that move pixels share one gather."""
         share, changed, places = images.shape[0] // len(OPERATIONS), [], []
         for number, operation in enumerate(OPERATIONS.values()):
             own = slice(number * share, (number + 1) * share)
@@ -121,7 +121,7 @@ class RandAugment:
 
 
 class Operation(NamedTuple):
-    """How to change images, and the whole numbers that, divided by `unit`, are its magnitudes.
+    """Function that changes images, with the whole numbers that, divided by `unit`, are its magnitudes.
 
     ``change(images, magnitudes)`` takes ``[b, H, W, C]`` and ``[b, 1, 1, 1]`` float32. If it `moves` pixels,
     ``change(magnitudes, height, width)`` says where they come from, as `_affine` wants it.
@@ -134,7 +134,10 @@ class Operation(NamedTuple):
     moves: bool = False
 
     def magnitudes(self, uniform, level: float | None):
-        """Random ones from numbers in [0, 1), or `level` as a part of the range, with a random sign if it has two."""
+        """Return magnitudes, random ones from `uniform` in [0, 1), or `level` as a part of the range.
+
+        With a `level`, the sign is random if the range has two.
+        """
         if level is None:
             steps = self.low + ops.floor(uniform * (self.high - self.low + 1))
         elif self.low < 0:
@@ -145,14 +148,14 @@ class Operation(NamedTuple):
 
 
 def apply(name: str, images, magnitudes, fill: int = 127):
-    """One operation alone.
+    """Apply one operation alone.
 
     Args:
-        name: of `OPERATIONS`.
+        name: Key of `OPERATIONS`.
         images: ``[B, H, W, C]``, whole numbers in ``0 … 255``, of any dtype.
-        magnitudes: ``[B]``, what Pillow calls factor, bits, threshold or angle; a shear's coefficient; a translation's
-            part of the side. Multiples of 2**-12 are exact.
-        fill: grey of what comes from outside of an image.
+        magnitudes: ``[B]``: Pillow's factor, bits, threshold or angle; a shear's coefficient; a translation's part of
+            the side. Multiples of 2**-12 are exact.
+        fill: Grey of pixels from outside of an image.
 
     Returns:
         ``[B, H, W, C]`` float32, whole numbers in ``0 … 255``.
@@ -167,7 +170,7 @@ def apply(name: str, images, magnitudes, fill: int = 127):
 def _autocontrast(images, magnitudes):
     low, high = (ops.cast(of(images, axis=(1, 2)), "int32") for of in (ops.min, ops.max))
     # Pillow truncates pixel * scale - low * scale in float64. XLA would fuse a product and the difference, and so round
-    # once instead of twice: the products are constants.
+    # once instead of twice. So the products are constants.
     pixels = np.arange(256.0)
     products = ops.convert_to_tensor(np.outer(np.append(0.0, 255.0 / pixels[1:]), pixels))
     start = ops.take(ops.reshape(products, (-1,)), (high - low) * 256 + low)
@@ -189,7 +192,7 @@ def _equalize(images, magnitudes):
 
 
 def _look_up(images, tables):
-    """Each pixel's entry of the table of its image and channel, ``[b, C, 256]``."""
+    """Return each pixel's entry of the table of its image and channel, ``[b, C, 256]``."""
     tables = ops.reshape(ops.cast(tables, "float32"), (-1,))
     return ops.take(tables, ops.cast(images, "int32") + _first_bins(images))
 
@@ -204,7 +207,7 @@ def _blend(degenerate, images, factor):
 
 
 def _luma(images):
-    """``[b, H, W, 1]``: Pillow's L of three channels, the rounded mean of any other number."""
+    """Return ``[b, H, W, 1]``: Pillow's L of three channels, the rounded mean of any other number."""
     channels = images.shape[-1]
     if channels == 3:
         weighted = ops.sum(images * np.array([19595, 38470, 7471], np.float32), axis=-1, keepdims=True)
@@ -214,14 +217,14 @@ def _luma(images):
 
 
 def _mean(images):
-    """``[b, 1, 1, 1]``: the rounded mean of grey images."""
+    """Return ``[b, 1, 1, 1]``: the rounded mean of grey images."""
     pixels = images.shape[1] * images.shape[2]
     total = ops.sum(ops.cast(images, "int32"), axis=(1, 2, 3), keepdims=True)
     return ops.cast((2 * total + pixels) // (2 * pixels), "float32")
 
 
 def _smooth(images):
-    """Pillow's SMOOTH, which leaves the border as it is."""
+    """Apply Pillow's SMOOTH, which leaves the border as it is."""
     if min(images.shape[1:3]) < 3:
         return images
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
@@ -231,7 +234,7 @@ def _smooth(images):
 
 
 def _select(condition, images, others):
-    """`ops.where`, which TensorFlow computes slowly where the condition is broadcast; exact in uint8, modulo 256."""
+    """Select like `ops.where`, which is slow in TensorFlow where the condition is broadcast; exact in uint8, modulo 256."""
     return others + ops.cast(condition, others.dtype) * (images - others)
 
 
@@ -241,7 +244,7 @@ def _posterize(images, bits):
 
 
 def _rotate(degrees, height, width):
-    """Counter-clockwise around the middle."""
+    """Return places for a counter-clockwise rotation around the middle."""
     radians = -ops.cast(degrees, "float64") * (np.pi / 180)
     cos, sin = ops.cos(radians), ops.sin(radians)
     across, down = width / 2, height / 2
@@ -250,16 +253,16 @@ def _rotate(degrees, height, width):
 
 
 def _places(magnitudes, *coefficients):
-    """For `_affine`: ``[b, 6]`` float64, of numbers and of ``[b, 1, 1, 1]``."""
+    """Return places for `_affine`, ``[b, 6]`` float64, of numbers and of ``[b, 1, 1, 1]``."""
     like = ops.cast(magnitudes, "float64")
     return ops.concatenate([like * 0 + ops.cast(value, "float64") for value in coefficients], axis=-1)[:, 0, 0]
 
 
 def _affine(images, places, fill):
-    """Pillow's affine transform with its nearest pixel, found in numbers of 16 bits after the point.
+    """Apply Pillow's affine transform with its nearest pixel, found in numbers of 16 bits after the point.
 
-    `places` ``[b, 6]`` holds what the column, the row and 1 are multiplied with to find the column that a pixel comes
-    from, and then the same for its row.
+    `places` ``[b, 6]`` holds six factors. The first three, multiplied with the column, the row and 1, give the column
+    that a pixel comes from. The other three give its row.
     """
     batch, height, width, channels = images.shape
     across, down, start = (ops.stack([places[:, i], places[:, 3 + i]])[..., None, None] for i in range(3))
@@ -275,7 +278,7 @@ def _affine(images, places, fill):
 
 
 _FACTOR, _DEGREES, _PART = (205, 3891, 4096), (-30 * 128, 30 * 128, 128, True), (-1228, 1228, 4096, True)
-# Those that move pixels come last.
+# Operations that move pixels come last.
 OPERATIONS = {
     "identity": Operation(lambda images, none: images),
     "autocontrast": Operation(_autocontrast),
