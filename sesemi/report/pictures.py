@@ -1,4 +1,4 @@
-"""The pictures of a run, and one HTML page that shows them and opens offline."""
+"""Pictures of a run, and one HTML page that shows them and opens offline."""
 
 import base64
 import html
@@ -20,12 +20,12 @@ _LONGEST_NAME = 20
 
 
 def plain(text: str) -> str:
-    """Text in which matplotlib sees no formula."""
+    """Return text in which matplotlib sees no formula."""
     return text.replace("$", r"\$")
 
 
 def short(name: str, most: int = _LONGEST_NAME) -> str:
-    """The name of a class, or the beginning of it, where there is little room."""
+    """Return the name of a class, or the beginning of it, where there is little room."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
@@ -39,10 +39,10 @@ def _png(figure: Figure) -> bytes:
 
 
 def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
-    """Losses and errors by epoch, as PNG.
+    """Draw losses and errors by epoch, as PNG.
 
     Args:
-        rows: of ``log.csv``.
+        rows: Rows of ``log.csv``.
     """
     figure = Figure(figsize=(9, 3.2))
     losses, errors = figure.subplots(1, 2)
@@ -63,11 +63,11 @@ def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
 
 
 def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> bytes:
-    """How many pseudo-labels are accepted, how many of them are right, and of which classes they are, as PNG.
+    """Draw the shares of pseudo-labels that are accepted and right, and the classes of those accepted, as PNG.
 
     Args:
-        rows: of `sesemi.training.monitor.PseudoLabelMonitor.row`.
-        class_names: one a class; written only where there is room.
+        rows: Rows of `sesemi.training.monitor.PseudoLabelMonitor.row`.
+        class_names: One name for each class; written only where there is room.
     """
     figure = Figure(figsize=(9, 3.2))
     shares, classes = figure.subplots(1, 2)
@@ -94,12 +94,12 @@ def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) ->
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int = 1) -> bytes:
-    """Share of each true class (row) that is taken for each class (column), as PNG.
+    """Draw the share of each true class (row) that is taken for each class (column), as PNG.
 
     Args:
         matrix: ``[classes, classes]`` counts.
-        class_names: one a class; written only where there is room.
-        views: of how many views the probabilities are the mean.
+        class_names: One name for each class; written only where there is room.
+        views: Number of views that the probabilities are the mean of.
     """
     class_names = [plain(short(name)) for name in class_names]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -124,11 +124,11 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int 
 
 
 def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes:
-    """The mean error of each row as a bar and every run as a point, as PNG.
+    """Draw the mean error of each row as a bar and every run as a point, as PNG.
 
     Args:
-        names: of the rows.
-        errors: of the runs of each row, in percent.
+        names: Names of the rows.
+        errors: Errors of the runs of each row, in percent.
     """
     figure = Figure(figsize=(8, 1 + 0.4 * len(names)))
     axes = figure.subplots()
@@ -144,11 +144,11 @@ def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes
 
 
 def views_grid(rows: Sequence[tuple]) -> bytes:
-    """A row of pictures for each branch, as PNG.
+    """Draw a row of pictures for each branch, as PNG.
 
     Args:
-        rows: title and images ``[K, H, W, C]``: uint8, or float stretched to each image's own range; a third may be a
-            line of text below each of them.
+        rows: Title and images ``[K, H, W, C]``: uint8, or float stretched to each image's own range. A third item may
+            be a line of text below each of them.
     """
     columns = max(len(images) for _, images, *_ in rows)
     figure = Figure(figsize=(1.15 * columns, 1.35 * len(rows)))
@@ -184,10 +184,10 @@ def write_html(
     """Write the page; pictures are inside it.
 
     Args:
-        path: of the page.
-        results: as in ``results.json``.
-        settings: all of the configuration.
-        origins: of the settings, by name.
+        path: Path of the page.
+        results: Results as in ``results.json``.
+        settings: All settings of the configuration.
+        origins: Origin of each setting, by name.
         pictures: PNG by title.
     """
     title = f"{results['method']} on {results['dataset']}, {results['labels']} labels, {results['network']}"
@@ -215,7 +215,11 @@ def write_html(
 
 
 def _promotions(records: list[dict[str, Any]]) -> str:
-    """A row a promotion: how many joined, how many rightly, and at each confidence how many there were, and right."""
+    """Return a table with a row for each promotion.
+
+    It shows how many joined and how many of them rightly. For each confidence it shows how many there were, and how
+    many of them were right.
+    """
     if not records:
         return ""
     header = ("after epoch", "promoted", "right", *(f"≥ {level['confidence']}" for level in records[0]["levels"]))
