@@ -1,4 +1,4 @@
-"""Load TensorFlow without the lines that it writes to a user's terminal."""
+"""Start of TensorFlow, without the lines that it writes to a user's terminal."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ def load_tensorflow(cpus: int = 1, workers: bool = False) -> None:
     """Import TensorFlow and start its devices.
 
     Args:
-        cpus: as how many devices the CPU appears.
-        workers: whether this process is one of several (TF_CONFIG); waits for the others.
+        cpus: Number of devices that the CPU appears as.
+        workers: True if this process is one of several (TF_CONFIG); it then waits for the others.
 
-    TF_CPP_MIN_LOG_LEVEL does not reach what TensorFlow 2.21 writes before its logging is set up, so the process'
-    stderr goes to a file meanwhile; if the import fails, what it wrote is shown.
+    TF_CPP_MIN_LOG_LEVEL does not reach the lines that TensorFlow 2.21 writes before its logging is set up. So the
+    stderr of the process goes to a file meanwhile. If the import fails, its lines are shown.
     """
     with stderr_aside():
         import tensorflow as tf
@@ -35,7 +35,7 @@ def load_tensorflow(cpus: int = 1, workers: bool = False) -> None:
 
 @contextlib.contextmanager
 def stderr_aside() -> Iterator[None]:
-    """What is written to the process's stderr meanwhile is shown only if there is an error."""
+    """Hide lines that are written to the process's stderr inside this context; show them only if there is an error."""
     sys.stderr.flush()
     before = os.dup(2)
     with tempfile.TemporaryFile() as aside:

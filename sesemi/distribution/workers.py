@@ -1,4 +1,4 @@
-"""Several processes that share a run (`tf.distribute.MultiWorkerMirroredStrategy`): who is who, and what all must know.
+"""Processes that share a run (`tf.distribute.MultiWorkerMirroredStrategy`): their numbers, and what all must know.
 
 Worker 0 is the chief: it alone reads and writes the run folder, and tells the others where the run stands.
 """
@@ -18,7 +18,7 @@ from sesemi.config.run_config import cluster_of
 from sesemi.errors import InputError
 from sesemi.primitives import replicas
 
-# What TensorFlow raises on the others when a worker is gone.
+# Errors that TensorFlow raises on the others when a worker is gone.
 LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -31,27 +31,27 @@ LOST = (
 
 
 def addresses() -> list[str]:
-    """``HOST:PORT`` of all workers, the chief first; empty for a run of one process."""
+    """Return ``HOST:PORT`` of all workers, the chief first; empty for a run of one process."""
     found = cluster_of(os.environ.get("TF_CONFIG"))
     return found[0] if found else []
 
 
 def number() -> int:
-    """Which of `addresses` this process is."""
+    """Return the place of this process in `addresses`."""
     found = cluster_of(os.environ.get("TF_CONFIG"))
     return found[1] if found else 0
 
 
 def is_chief() -> bool:
-    """Whether this process writes the run folder."""
+    """Return whether this process writes the run folder."""
     return number() == 0
 
 
 def share(value: Any) -> list[Any]:
-    """What every worker says, in their order; waits until all have said it.
+    """Return the values of all workers, in their order; wait until all have given one.
 
     Args:
-        value: of this one, for JSON.
+        value: Value of this worker, for JSON.
     """
     if not addresses():
         return [value]
@@ -62,15 +62,15 @@ def share(value: Any) -> list[Any]:
 
 
 def from_chief(values: np.ndarray) -> np.ndarray:
-    """The chief's array, of the same shape and type on every worker."""
+    """Return the chief's array, of the same shape and type on every worker."""
     if not addresses():
         return values
-    # A sum, and not a row a worker: tables of all images are large.
+    # This takes a sum, and not a row for each worker, because tables of all images are large.
     return _on_all(lambda: replicas.total(tf.constant(values if replicas.number() == 0 else np.zeros_like(values))))
 
 
 def _gathered(values: np.ndarray) -> np.ndarray:
-    """``[workers, ...]``."""
+    """Return the values of all workers, ``[workers, ...]``."""
     rows = _on_all(lambda: replicas.gather(tf.constant(values)[None]))
     return rows[:: len(replicas.of_workers().extended.worker_devices)]
 
@@ -78,7 +78,7 @@ def _gathered(values: np.ndarray) -> np.ndarray:
 def _on_all(exchange: Callable[[], tf.Tensor]) -> np.ndarray:
     strategy, logger = replicas.of_workers(), tf.get_logger()
     level = logger.level
-    # It would advise to make functions of what happens a few times a run.
+    # TensorFlow would advise to compile this, which happens a few times a run.
     logger.setLevel("ERROR")
     try:
         found = strategy.run(exchange)
@@ -104,14 +104,14 @@ def same_for_all(own: dict[str, Any]) -> list[dict[str, Any]]:
     """Compare what must agree.
 
     Args:
-        own: ``error``: a line, or None; ``code``, ``config`` (a dict) and ``data``: what must be the same; the chief's
-            ``data`` may be None, if it needs none.
+        own: ``error`` is a line, or None. ``code``, ``config`` (a dict) and ``data`` must be the same on all. The
+            chief's ``data`` may be None, if it needs none.
 
     Returns:
-        What every worker said.
+        The `own` of every worker.
 
     Raises:
-        InputError: on every worker: one had an error, or they differ.
+        InputError: On every worker, if one had an error, or they differ.
     """
     said = share(own)
     names = addresses()
@@ -134,7 +134,7 @@ def same_for_all(own: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def who_is_gone(error: tf.errors.OpError) -> str:
-    """Of an error in `LOST`: which other worker TensorFlow names, if it does."""
+    """Return the other worker that TensorFlow names in an error of `LOST`, if it names one."""
     named = {int(n) for n in re.findall(r"/task:(\d+)", error.message)} - {number()}
     all_of_them = addresses()
     if len(all_of_them) == 2:
@@ -143,7 +143,7 @@ def who_is_gone(error: tf.errors.OpError) -> str:
 
 
 def code_digest(versions: dict[str, str]) -> str:
-    """SHA-256 of this program's own files and of the packages' versions."""
+    """Return the SHA-256 of this program's own files and of the packages' versions."""
     root, digest = Path(__file__).parents[2], hashlib.sha256(json.dumps(versions).encode())
     for folder in ("sesemi", "models", "datasets"):
         for path in sorted((root / folder).rglob("*.py")):
