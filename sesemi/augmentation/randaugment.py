@@ -234,7 +234,7 @@ def _smooth(images):
 
 
 def _select(condition, images, others):
-    """Select like `ops.where`, which is slow in TensorFlow where the condition is broadcast; exact in uint8, modulo 256."""
+    """Select like `ops.where`, which is slow in TensorFlow with a broadcast condition; exact in uint8, modulo 256."""
     return others + ops.cast(condition, others.dtype) * (images - others)
 
 
