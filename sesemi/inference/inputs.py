@@ -1,4 +1,4 @@
-"""Pictures that a user names (files, folders, arrays, test sets), brought to what a model takes, a batch at a time."""
+"""Pictures that a user names (files, folders, arrays, test sets), as the input of a model, a batch at a time."""
 
 import itertools
 import os
@@ -14,12 +14,12 @@ from sesemi.datasets import image_files, lazy_images
 from sesemi.datasets.base import ImageData, Reading
 from sesemi.errors import InputError
 
-# A name to show, and what is to be decoded: a file, or a row of an array.
+# A name to show, and the picture to decode: a file, or a row of an array.
 Item = tuple[str, Path | np.ndarray]
 ARRAY = ".npy"
 _HELD_OUT = "give folder --data-dir DIR in place of DIR to have them"
 _CHUNK = 200
-# Of pixels in memory; what is more is read when it is asked for.
+# Largest size of pixels in memory, in bytes. Larger sets are read when they are asked for.
 _LIMIT = 4096 * 2**20
 _GREY_OR_COLOR = (1, 3, 4)
 # ITU-R 601-2, as Pillow rounds it.
@@ -28,11 +28,11 @@ _LUMA = np.array([19595, 38470, 7471], np.uint32)
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A place that a user names.
+    """Place that a user names.
 
     Args:
-        path: of a picture, a folder or a ``.npy`` file.
-        count: how many pictures it has.
+        path: Path of a picture, a folder or a ``.npy`` file.
+        count: Number of its pictures.
         images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8 of a ``.npy`` file, not read yet; else None.
     """
 
@@ -41,7 +41,7 @@ class Source:
     images: np.ndarray | lazy_images.NumpyFile | None = None
 
     def items(self) -> Iterator[Item]:
-        """All of them, in order."""
+        """Yield all of them, in order."""
         if self.images is not None:
             yield from rows(f"{self.path}[{{}}]", self.images)
         else:
@@ -54,10 +54,10 @@ class Batch:
     """Some pictures, decoded.
 
     Args:
-        names: of those that are whole.
+        names: Names of those that are whole.
         positions: ``[n]`` int, the places of these among all items, from 0.
         images: ``[n, H, W, C]`` uint8.
-        broken: names of those that came between and cannot be decoded, and why.
+        broken: Names of those that came between and cannot be decoded, and the reasons.
     """
 
     names: list[str]
@@ -67,10 +67,10 @@ class Batch:
 
 
 def gather(paths: Sequence[str]) -> list[Source]:
-    """Look for what was named, and count the pictures.
+    """Look for the named places, and count their pictures.
 
     Raises:
-        InputError: something is missing, or has no picture.
+        InputError: If something is missing, or has no picture.
     """
     return [_source(Path(path)) for path in paths]
 
@@ -107,10 +107,10 @@ def _array(path: Path) -> lazy_images.NumpyFile:
 
 
 def rows(name: str, images) -> Iterator[Item]:
-    """The rows of an array, or of what is indexed by slices like one.
+    """Yield the rows of an array, or of an object that is indexed by slices like one.
 
     Args:
-        name: of a row; ``{}`` is where its number goes.
+        name: Name of a row; ``{}`` is the place of its number.
         images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8.
     """
     before, after = name.rsplit("{}", 1)
@@ -120,21 +120,21 @@ def rows(name: str, images) -> Iterator[Item]:
 
 
 class Reader:
-    """Decodes items to the shape that a model takes; called by several threads at once.
+    """Decoder of items to the shape that a model takes; called by several threads at once.
 
     Args:
-        shape: height, width and channels.
-        resize: how pictures of another size are brought to it, see `image_files.decode`.
+        shape: Height, width and channels.
+        resize: Way to bring pictures of another size to it, see `image_files.decode`.
     """
 
     def __init__(self, shape: tuple[int, int, int], resize: str):
         self.shape, self._resize = tuple(shape), resize
 
     def refuse(self, source: Source) -> None:
-        """Refuse what can never fit.
+        """Refuse a source that can never fit.
 
         Raises:
-            InputError: another number of channels, or a model of images that are not square.
+            InputError: If it has another number of channels, or the model takes images that are not square.
         """
         height, width, channels = self.shape
         shape = None if source.images is None else source.images.shape[1:]
@@ -150,10 +150,10 @@ class Reader:
         return shape == self.shape or (*shape, 1) == self.shape
 
     def __call__(self, what: Path | np.ndarray) -> np.ndarray:
-        """One picture ``[H, W, C]`` uint8.
+        """Return one picture ``[H, W, C]`` uint8.
 
         Raises:
-            image_files.BrokenImageError: it cannot be decoded.
+            image_files.BrokenImageError: If it cannot be decoded.
         """
         if isinstance(what, np.ndarray):
             if self._fits(what.shape):
@@ -165,12 +165,12 @@ class Reader:
 
 
 def grey(images: np.ndarray) -> np.ndarray:
-    """Luma of RGB, as Pillow's mode ``L``: ``[..., 3]`` uint8 to ``[..., 1]`` uint8."""
+    """Return the luma of RGB, as Pillow's mode ``L``: ``[..., 3]`` uint8 to ``[..., 1]`` uint8."""
     return ((images @ _LUMA + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
 def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
-    """Decode by several threads; what is broken is left out, and every batch but the last has `size` pictures."""
+    """Decode by several threads. Broken pictures are left out; every batch except the last has `size` pictures."""
     items = enumerate(items)
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="read") as threads:
         while True:
@@ -198,7 +198,7 @@ def _attempt(read: Reader, what: Path | np.ndarray) -> np.ndarray | image_files.
 
 
 def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
-    """The same; the next one is made by a thread while this one is used."""
+    """Yield the same batches; a thread makes the next one while this one is used."""
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
         upcoming = thread.submit(next, found, None)
         while (batch := upcoming.result()) is not None:
@@ -207,15 +207,15 @@ def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def is_named(dataset: str) -> bool:
-    """Whether it is a name of `datasets.load`, and not a folder."""
+    """Return whether it is a name of `datasets.load`, and not a folder."""
     return dataset in datasets.LOADERS or dataset == "folder" or dataset.startswith(datasets.TFDS)
 
 
 def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
-    """Refuse what `test_set` cannot find.
+    """Refuse a data set that `test_set` cannot find.
 
     Raises:
-        InputError: neither a data set's name nor a folder.
+        InputError: If it is neither a data set's name nor a folder, or a folder is given with a `data_dir`.
     """
     if is_named(dataset):
         return
@@ -229,21 +229,21 @@ def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
 def test_set(
     dataset: str, data_dir: str | None, saved, *, labels_file: str | None, trained_on: str | None
 ) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
-    """The test images of a data set, or of a folder, with the model's classes.
+    """Return the test images of a data set, or of a folder, with the model's classes.
 
     Args:
-        dataset: a name of `datasets.load`, or a folder with ``CLASS/...`` or ``test/CLASS/...``.
-        data_dir: where a named data set lies; None: see `datasets.load`.
-        saved: the model, `sesemi.inference.saved.Saved`.
-        labels_file: a table of labels, for ``folder``.
-        trained_on: `ImageData.sha256` of what the model was trained on, if it is known: where test images are set aside
-            and the data are others, a line says so.
+        dataset: Name of `datasets.load`, or a folder with ``CLASS/...`` or ``test/CLASS/...``.
+        data_dir: Folder of a named data set; None: see `datasets.load`.
+        saved: Model, `sesemi.inference.saved.Saved`.
+        labels_file: Path of a table of labels, for ``folder``.
+        trained_on: `ImageData.sha256` of the data that the model was trained on, if it is known. A line warns if test
+            images are set aside and the data are others.
 
     Returns:
         The images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
 
     Raises:
-        InputError: it cannot be found or read, or its classes are not the model's.
+        InputError: If it cannot be found or read, or its classes are not the model's.
     """
     refuse_unknown_set(dataset, data_dir)
     if is_named(dataset):
@@ -266,7 +266,7 @@ def _of_registry(
         raise InputError(f"{dataset}: its classes are not the model's ({mine!r} stands where the model has {its!r})")
     images, side = data.test_images, min(saved.image_shape[:2])
     if min(images.shape[1:3]) < side:
-        # As a run enlarges them, but without the training images.
+        # A run enlarges them like this too, but here the training images are not needed.
         alike = ImageData(images[:1], data.test_labels[:1], images, data.test_labels, data.class_names).at_least(side)
         if alike.test_images.shape[1:] == saved.image_shape:
             images = alike.test_images
