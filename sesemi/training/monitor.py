@@ -1,6 +1,6 @@
-"""How pseudo-labels fare: how many are accepted, of which classes, how many are right, and when that looks wrong.
+"""Monitor of pseudo-labels: how many are accepted, of which classes, how many are right, and when that looks wrong.
 
-For the log only: truth that training may not see is looked up here and nowhere else, and nothing is learned from it.
+For the log only: the truth, which training may not see, is counted here, and nothing is learned from it.
 """
 
 import csv
@@ -15,8 +15,8 @@ import numpy as np
 from keras import ops
 
 ACCURACY = "pseudo_label_accuracy"
-# What is called a collapse: accepted pseudo-labels that are as concentrated as if a quarter of the classes shared them
-# evenly, or fewer than one in a thousand accepted; and for how long, as a part of the run.
+# A collapse is one of two things: the accepted pseudo-labels are as concentrated as if a quarter of the classes shared
+# them evenly, or fewer than one in a thousand is accepted. The last two numbers say for how long, as a part of the run.
 _FEW_CLASSES, _NOTHING = 0.25, 1e-3
 _CONCENTRATED_FOR, _EMPTY_FOR = 0.1, 0.2
 
@@ -25,7 +25,7 @@ class PseudoLabelMonitor(keras.metrics.Metric):
     """Counts of one epoch.
 
     Args:
-        classes: number of classes.
+        classes: Number of classes.
     """
 
     def __init__(self, classes: int, name: str = "pseudo_labels"):
@@ -40,7 +40,7 @@ class PseudoLabelMonitor(keras.metrics.Metric):
 
         Args:
             labels: ``[U]`` int, pseudo-labels.
-            mask: ``[U]`` float in [0, 1], how far each is accepted.
+            mask: ``[U]`` float in [0, 1], the degree to which each is accepted.
             truth: ``[U]`` int, -1 where it is unknown.
             given: ``[U]`` float, 0 for images that have no pseudo-label yet; default: all have one.
         """
@@ -54,23 +54,23 @@ class PseudoLabelMonitor(keras.metrics.Metric):
         self.right.assign_add(ops.sum(one_hot * mask * right, axis=0))
 
     def result(self):
-        """``mask_ratio``, in [0, 1], and ``pseudo_label_accuracy`` of those accepted; NaN where nothing is known."""
+        """Return ``mask_ratio``, in [0, 1], and ``pseudo_label_accuracy`` of those accepted, NaN if none is known."""
         known = ops.sum(self.known)
         accuracy = ops.where(known > 0, ops.sum(self.right) / ops.maximum(known, 1e-12), math.nan)
         return {"mask_ratio": ops.sum(self.accepted) / ops.maximum(self.shown, 1.0), ACCURACY: accuracy}
 
     def row(self, epoch: int) -> dict[str, Any]:
-        """The counts, with the number of the epoch, to be kept."""
+        """Return the counts, with the number of the epoch, to be kept."""
         counts = {name: getattr(self, name).numpy().tolist() for name in ("accepted", "known", "right")}
         return {"epoch": epoch, "shown": float(self.shown.numpy()), **counts}
 
 
 def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
-    """The text of ``pseudo_labels.csv``: a line for every epoch and class.
+    """Return the text of ``pseudo_labels.csv``: a line for every epoch and class.
 
     Args:
-        rows: of `PseudoLabelMonitor.row`.
-        class_names: one a class.
+        rows: Rows of `PseudoLabelMonitor.row`.
+        class_names: One name for each class.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -84,13 +84,13 @@ def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Cure:
-    """What can be tried in a run.
+    """Facts of a run that decide which cures can be tried.
 
     Args:
-        method: its name.
-        arguments: the names of the method's hyper-parameters.
-        class_names: one a class.
-        epochs: of the whole run.
+        method: Name of the method.
+        arguments: Names of the method's hyper-parameters.
+        class_names: One name for each class.
+        epochs: Number of epochs of the whole run.
     """
 
     method: str
@@ -99,20 +99,20 @@ class Cure:
     epochs: int
 
     def settings(self, *wanted: tuple[str, str]) -> list[str]:
-        """Those ways of changing a hyper-parameter that the method has."""
+        """Return those of the wanted changes whose hyper-parameter the method has."""
         return [f"a {how} --set {name}=…" for name, how in wanted if name in self.arguments]
 
     def methods(self, *names: str) -> str:
-        """Other methods."""
+        """Return a text that names other methods."""
         return f"--method {' or '.join(name for name in names if name != self.method)}"
 
 
 def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
-    """What looks like a collapse at the end of the last of the rows, and what to try; or None.
+    """Return a text about a collapse at the end of the last of the rows, with what to try; None if there is none.
 
     Args:
-        rows: of `PseudoLabelMonitor.row`, from the first epoch on.
-        cure: of the run.
+        rows: Rows of `PseudoLabelMonitor.row`, from the first epoch on.
+        cure: Facts of the run.
     """
     for share, looks, text in (
         (_CONCENTRATED_FOR, _is_concentrated, _concentrated),
@@ -125,7 +125,7 @@ def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
 
 
 def first_alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> tuple[int, str] | None:
-    """The epoch and the text of the first alarm of a run."""
+    """Return the epoch and the text of the first alarm of a run."""
     for count in range(1, len(rows) + 1):
         text = alarm(rows[:count], cure)
         if text:
@@ -134,20 +134,20 @@ def first_alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> tuple[int, str] |
 
 
 def _is_empty(row) -> bool:
-    # Where no image has a pseudo-label yet, nothing is wrong.
+    # Nothing is wrong while no image has a pseudo-label yet.
     return sum(row["accepted"]) < _NOTHING * row["shown"]
 
 
 def _is_concentrated(row) -> bool:
     classes = len(row["accepted"])
-    # Of two classes, one has to be as good as gone.
+    # The 1 is for few classes: with two of them, one has to be as good as gone.
     return (
         sum(row["accepted"]) > 0 and not _is_empty(row) and _effective_classes(row) < 1.0 + _FEW_CLASSES * (classes - 1)
     )
 
 
 def _effective_classes(row) -> float:
-    """As many classes of one size have the same entropy."""
+    """Return the number of classes of one size that have the same entropy."""
     shares = np.array(row["accepted"]) / sum(row["accepted"])
     shares = shares[shares > 0]
     return float(np.exp(-np.sum(shares * np.log(shares))))
