@@ -1,7 +1,7 @@
-"""tf.data streams of indices, and the pixels on the device that they point into.
+"""Streams of indices (tf.data), and the pixels on the device that they point into.
 
-Every epoch is an exact permutation of the pool, and every batch a pure function of (seed, step): no shuffle buffer, and
-nothing to save for a resume.
+Every epoch is an exact permutation of the pool, and every batch a pure function of (seed, step). So there is no shuffle
+buffer, and nothing to save for a resume.
 """
 
 import zlib
@@ -13,28 +13,28 @@ import tensorflow as tf
 from sesemi.primitives import replicas
 from sesemi.primitives.rng import Draws
 
-# What TensorFlow asks of memory that it did not make itself.
+# Alignment, in bytes, that TensorFlow asks of memory that it did not make itself.
 _ALIGNMENT = 64
 _ROUNDS = 8
-# For tiny ranges the cipher is slow and prefers some places (chi-square 7 a degree of freedom for 10 to 50 images,
-# 1.0 for 1,000), and few labels are what this program is for.
+# The cipher is slow for tiny ranges and prefers some places (chi-square 7 a degree of freedom for 10 to 50 images, 1.0
+# for 1,000). Small pools are common here, because this program is for few labels.
 _SMALL_POOL = 1000
 
 
 class Pixels:
-    """What is known of the training images: their labels, as far as training may see them, and the truth for the log.
+    """Training images with their labels, as far as training may see them, and the truth for the log.
 
     Args:
-        images: ``[N, H, W, C]`` uint8, or what is indexed like that.
+        images: ``[N, H, W, C]`` uint8, or an object that is indexed like that.
         labels: ``[N]`` int, -1 where unlabeled.
-        truth: ``[N]`` int, -1 where unknown: what labels would be if they could all be seen, for the log of
+        truth: ``[N]`` int, -1 where unknown: the labels that would be there if all could be seen, for the log of
             pseudo-labels and for nothing else; default: all unknown.
 
     Raises:
-        ValueError: wrong dtype or lengths.
+        ValueError: If dtype or lengths are wrong.
     """
 
-    # Of a batch of indices, from the host, before it goes to the device.
+    # Function that adds to a batch of indices on the host, before it goes to the device.
     fetch: Callable | None = None
 
     def __init__(self, images, labels: np.ndarray, truth: np.ndarray | None = None):
@@ -43,8 +43,8 @@ class Pixels:
                 f"uint8 images [N, H, W, C] and N labels are needed, got {images.dtype} {images.shape} "
                 f"and labels of shape {labels.shape}"
             )
-        # A variable, because promotion gives labels to images on the way; of 64 bits, because TensorFlow keeps 32-bit
-        # integer variables off the GPU.
+        # Labels are a variable, because promotion gives labels to images on the way. They have 64 bits, because
+        # TensorFlow keeps 32-bit integer variables off the GPU.
         self.labels = tf.Variable(labels, dtype=tf.int64, trainable=False)
         self._truth = None if truth is None else on_devices(truth.astype(np.int64))
 
@@ -64,17 +64,17 @@ class Pixels:
             self.labels.assign(everyone)
 
     def truth_of(self, index: tf.Tensor) -> tf.Tensor:
-        """``[U]`` int32, the true classes of unlabeled images, for diagnosis only; -1 where unknown or labeled."""
+        """Return the true classes of unlabeled images, ``[U]`` int32, for diagnosis; -1 where unknown or labeled."""
         if self._truth is None:
             return tf.fill(tf.shape(index), -1)
         unlabeled = tf.gather(self.labels, index) < 0
         return tf.where(unlabeled, tf.cast(tf.gather(replicas.own(self._truth), index), tf.int32), -1)
 
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The images of a batch.
+        """Return the images of a batch.
 
         Args:
-            batch: of `index_batches`; under a strategy its values but the step have a first axis of length 1.
+            batch: Batch of `index_batches`. Under a strategy its values except the step have a first axis of length 1.
 
         Returns:
             ``step``, ``labeled`` and ``unlabeled`` images (uint8), ``labels`` ``[B]``, and the indices as
@@ -91,36 +91,36 @@ class Pixels:
         }
 
     def images_of(self, batch: Mapping[str, tf.Tensor], part: str) -> tf.Tensor:
-        """The images ``labeled`` or ``unlabeled`` of a batch, uint8."""
+        """Return the images ``labeled`` or ``unlabeled`` of a batch, uint8."""
         raise NotImplementedError
 
 
 class DevicePixels(Pixels):
-    """All images once on the device, as uint8; calling it turns a batch of indices into a batch of images.
+    """All images once on the device, as uint8; a call turns a batch of indices into a batch of images.
 
     Args:
         images: ``[N, H, W, C]`` uint8.
-        labels: see `Pixels`.
-        truth: see `Pixels`.
+        labels: See `Pixels`.
+        truth: See `Pixels`.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, truth: np.ndarray | None = None):
         super().__init__(images, labels, truth)
-        # A copy on each device of the strategy that this is made under.
+        # Each device of the strategy that this is made under gets a copy.
         self._images = on_devices(images)
 
     @property
     def images(self) -> tf.Tensor:
-        """``[N, H, W, C]`` uint8, on the first device."""
+        """Images ``[N, H, W, C]`` uint8, on the first device."""
         return self._images[0]
 
     def host_images(self) -> np.ndarray:
-        """The images as a read-only array, without a second copy where the device is the CPU."""
+        """Return the images as a read-only array, without a second copy where the device is the CPU."""
         with tf.device("CPU:0"):
             return np.asarray(memoryview(tf.identity(self.images)))
 
     def images_of(self, batch, part):
-        """A gather on the device."""
+        """Gather the images on the device."""
         return tf.gather(replicas.own(self._images), batch[part])
 
 
@@ -128,12 +128,12 @@ class StreamedPixels(Pixels):
     """Images that do not fit: `index_batches` reads those of each step on the host, some steps ahead.
 
     Args:
-        images: indexed like ``[N, H, W, C]`` uint8; reads what is asked for, in any thread.
-        labels: see `Pixels`.
-        truth: see `Pixels`.
+        images: Object indexed like ``[N, H, W, C]`` uint8, which reads images when asked, in any thread.
+        labels: See `Pixels`.
+        truth: See `Pixels`.
 
     Attributes:
-        failure: why an image could not be read, if that happened; TensorFlow's error hides it.
+        failure: Reason why an image could not be read, if that happened; TensorFlow's error hides it.
     """
 
     def __init__(self, images, labels: np.ndarray, truth: np.ndarray | None = None):
@@ -141,7 +141,7 @@ class StreamedPixels(Pixels):
         self._source, self.failure = images, None
 
     def host_images(self):
-        """Indexed like an array; reads what is asked for."""
+        """Return the images as an object that is indexed like an array and reads them when asked."""
         return self._source
 
     def fetch(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -155,18 +155,18 @@ class StreamedPixels(Pixels):
     def _read_now(self, index: np.ndarray) -> np.ndarray:
         try:
             return self._source[index]
-        # Whatever it is, TensorFlow would hide it.
+        # TensorFlow would hide any error.
         except Exception as error:
             self.failure = str(error) or type(error).__name__
             raise
 
     def images_of(self, batch, part):
-        """They came with the indices."""
+        """Return the images that came with the indices."""
         return batch[f"{part}_images"]
 
 
 def on_devices(values: np.ndarray) -> list[tf.Tensor]:
-    """A tensor for each device of the strategy.
+    """Return a tensor for each device of the strategy.
 
     On a single CPU it is the very memory of the array where TensorFlow can use that, so the array must not be changed.
     """
@@ -183,7 +183,7 @@ def on_devices(values: np.ndarray) -> list[tf.Tensor]:
 
 
 def visible_labels(labels: np.ndarray, labeled: np.ndarray) -> np.ndarray:
-    """The labels that training may see: -1 outside of the indices `labeled`; ``[N]`` int32."""
+    """Return the labels that training may see: -1 outside of the indices `labeled`; ``[N]`` int32."""
     visible = np.full(len(labels), -1, np.int32)
     visible[labeled] = labels[labeled]
     return visible
@@ -201,27 +201,27 @@ def index_batches(
     extra: np.ndarray | None = None,
     fetch: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]] | None = None,
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """The batches of the steps `start` to `stop` - 1; those of a step are the same whatever `start` is.
+    """Return the batches of the steps `start` to `stop` - 1; those of a step are the same whatever `start` is.
 
     Under a strategy with several replicas, each has its part of the batches, in the order of the replicas.
 
     Args:
-        labeled: pool of indices of labeled images.
-        unlabeled: pool of indices of unlabeled images.
-        labeled_batch_size: labeled images a step, over all replicas.
-        batch_size: unlabeled images a step, over all replicas.
-        seed: of the order.
-        start: the first step.
-        stop: the step after the last.
-        extra: pool of indices of images from elsewhere: every second unlabeled image of a step is one of them.
-        fetch: adds the images to a batch, see `StreamedPixels`.
+        labeled: Pool of indices of labeled images.
+        unlabeled: Pool of indices of unlabeled images.
+        labeled_batch_size: Number of labeled images in a step, over all replicas.
+        batch_size: Number of unlabeled images in a step, over all replicas.
+        seed: Seed of the order.
+        start: First step.
+        stop: Step after the last.
+        extra: Pool of indices of images from elsewhere: every second unlabeled image of a step is one of them.
+        fetch: Function that adds the images to a batch, see `StreamedPixels`.
 
     Returns:
         Elements ``{"step": int64 scalar, "labeled": [B] int32, "unlabeled": [U] int32}``; under a strategy those of a
         replica, as ``[1, B]`` and ``[1, U]``.
 
     Raises:
-        ValueError: a batch size is no multiple of the number of replicas (with `extra` of twice that).
+        ValueError: If a batch size is no multiple of the number of replicas (with `extra` of twice that).
     """
     shares = replicas.count()
     mixed = extra is not None and len(extra) > 0
@@ -252,13 +252,13 @@ def index_batches(
         return {"step": step} | {name: drawn(name, step, replica) for name in streams}
 
     def parts(first: int, own: int) -> tf.data.Dataset:
-        """The parts of the replicas from `first` on, in turn: one for each in every step."""
+        """Return the parts of the replicas from `first` on, in turn: one for each in every step."""
         turns = tf.data.Dataset.range(start * own, stop * own)
         found = turns.map(lambda i: part_of(i // own, first + i % own), num_parallel_calls=1, deterministic=True)
         if fetch is not None:
             found = found.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         if shares > 1:
-            # The streams of several workers forget the size of the first axis, so they are given another one.
+            # The streams of several workers forget the size of the first axis, so the values are given another one.
             found = found.map(lambda part: {k: v if k == "step" else v[None] for k, v in part.items()})
         return found.prefetch(tf.data.AUTOTUNE)
 
@@ -275,13 +275,13 @@ def index_batches(
 
 
 def _shuffled(pool: tf.Tensor, positions: tf.Tensor, seed: int, name: str) -> tf.Tensor:
-    """The entries at `positions`, consecutive, of the endless sequence of shuffled copies of `pool`."""
+    """Return the entries at `positions`, consecutive, of the endless sequence of shuffled copies of `pool`."""
     shuffle = _sorted_order if pool.shape[0] < _SMALL_POOL else _cipher_order
     return tf.gather(pool, shuffle(pool.shape[0], positions, seed, name))
 
 
 def _cipher_order(count: int, positions: tf.Tensor, seed: int, name: str) -> tf.Tensor:
-    """By a cipher on the positions: nothing is stored, whatever the size of the pool."""
+    """Return the order by a cipher on the positions: nothing is stored, whatever the size of the pool."""
     epochs = positions // count
     constant = tf.ones_like(epochs)
     seeds = tf.stack([constant * seed, epochs, constant * zlib.crc32(name.encode())], axis=1)
@@ -291,7 +291,7 @@ def _cipher_order(count: int, positions: tf.Tensor, seed: int, name: str) -> tf.
 
 
 def _sorted_order(count: int, positions: tf.Tensor, seed: int, name: str) -> tf.Tensor:
-    """By sorting random numbers, one order for each epoch that the positions touch."""
+    """Return the order by sorting random numbers, one order for each epoch that the positions touch."""
     first = positions[0] // count
     touched = (positions.shape[0] - 1) // count + 2
     orders = [tf.argsort(Draws(seed, first + i).at("order").uniform(name, (count,))) for i in range(touched)]
