@@ -1,4 +1,4 @@
-"""What every loader returns."""
+"""Types that every loader takes and returns: `Reading` and `ImageData`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Reading:
-    """How pictures of any size are read.
+    """Settings for reading pictures of any size.
 
     Args:
-        side: height and width that they get, in pixels.
+        side: Height and width that they get, in pixels.
         resize: ``crop`` or ``pad``, see `image_files.decode`.
-        labels_file: a table of labels, see `folder.load`.
-        strict: whether faults that can be left out are an error.
-        limit: bytes of pixels that may be held in memory; more are read from their files again and again.
-        progress: called with the number of pictures that were looked at, and of all.
-        say: called with a line before a download.
+        labels_file: Path of a table of labels, see `folder.load`.
+        strict: True makes an error of faults that could be left out.
+        limit: Largest size of the pixels that may be held in memory, in bytes. Larger sets are read from their files
+            again and again.
+        progress: Function that is called with the number of pictures that were looked at, and that of all.
+        say: Function that is called with a line before a download.
     """
 
     side: int = 32
@@ -42,12 +43,13 @@ class Reading:
 
 
 def held_out(labels: Sequence[str | int], keys: Sequence[str]) -> np.ndarray:
-    """A fifth of each class for the test: at least one, and one is left; of a class of one, none.
+    """Choose a fifth of each class for the test.
 
-    Who is chosen is a function of the keys, so that most stay the same when images are added.
+    At least one of each class is chosen and one is left. Of a class of one, none is chosen. The choice is a function of
+    the keys, so that most images stay where they are when images are added.
 
     Args:
-        labels: of N images.
+        labels: Labels of N images.
         keys: N names, all different.
 
     Returns:
@@ -65,7 +67,7 @@ def held_out(labels: Sequence[str | int], keys: Sequence[str]) -> np.ndarray:
 
 
 def some(items: Sequence[str]) -> str:
-    """The first three, and how many more there are; in one line that any terminal shows."""
+    """Return the first three items and the number of the others, in one line that any terminal shows."""
     items = [printable(item) for item in items]
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return f"{', '.join(items[:_SHOWN])}{more}"
@@ -75,24 +77,24 @@ def some(items: Sequence[str]) -> str:
 class ImageData:
     """Training and test images of one data set.
 
-    Images are an array, or what is indexed like one and reads them when it is asked (`datasets.lazy_images`).
+    Images are an array, or an object that is indexed like one and reads them when it is asked (`datasets.lazy_images`).
 
     Args:
         train_images: ``[N, H, W, C]`` uint8.
         train_labels: ``[N]`` int32 in ``0 … classes - 1``, or -1 where there is no label.
         test_images: ``[M, H, W, C]`` uint8; M is 0 where nobody asks for an error.
         test_labels: ``[M]`` int32.
-        class_names: one name a class.
-        notes: lines to show the user, such as where the files were found.
-        validation: indices of training images that were given for validation, and are in no pool; None: none.
-        extra: how many training images, the last ones, came from elsewhere (``--extra-source``).
-        paths: of the file of each training image that has one, from the folder of the data; None: they have none.
+        class_names: One name for each class.
+        notes: Lines to show the user, such as where the files were found.
+        validation: Indices of training images that were given for validation and are in no pool; None: there are none.
+        extra: Number of training images that came from elsewhere (``--extra-source``); they are the last ones.
+        paths: Path of the file of each training image that has one, from the folder of the data; None: they have none.
         digests: ``[N, B]`` uint8, a fingerprint of each training image, if its loader has made them.
-        test_held_out: whether the test images were taken from the labeled ones, for want of others.
-        left_out: path of each picture that was left out, and why.
+        test_held_out: True if the test images were taken from the labeled ones, because there were no others.
+        left_out: Path of each picture that was left out, and the reason.
 
     Raises:
-        ValueError: shapes, dtypes or labels do not fit together.
+        ValueError: If shapes, dtypes or labels do not fit together.
     """
 
     train_images: np.ndarray
@@ -125,7 +127,7 @@ class ImageData:
             )
 
     def sha256(self) -> str:
-        """Of the training images, or of their digests if there are any, and of their labels."""
+        """Return the hash of the training images, or of their digests if there are any, and of their labels."""
         found = hashlib.sha256()
         images = self.train_images if self.digests is None else self.digests
         for start in range(0, len(images), _CHUNK):
@@ -134,24 +136,24 @@ class ImageData:
         return found.hexdigest()
 
     def labels_sha256(self) -> str:
-        """Of the labels of the training images, but of those from elsewhere: what an index means."""
+        """Return the hash of `own_labels`, which give an index its meaning."""
         return hashlib.sha256(self.own_labels.astype(np.int32).tobytes()).hexdigest()
 
     @property
     def own_labels(self) -> np.ndarray:
-        """Of the training images, but of those from elsewhere."""
+        """Labels of the training images, except those from elsewhere."""
         return self.train_labels[: len(self.train_labels) - self.extra]
 
     def with_test_held_out(self) -> ImageData:
-        """The same, with a note that the test images were labeled ones."""
+        """Return the same data, with a note that the test images were labeled ones."""
         note = f"no test images were given: {len(self.test_images)} labeled ones are set aside as the test"
         return dataclasses.replace(self, notes=(*self.notes, note), test_held_out=True)
 
     def at_least(self, side: int) -> ImageData:
-        """The same images, doubled in size until height and width are `side` pixels or more.
+        """Return the same images, doubled in size until height and width are `side` pixels or more.
 
         Args:
-            side: smallest height and width that a network accepts.
+            side: Smallest height and width that a network accepts, in pixels.
         """
         found = self
         while min(found.train_images.shape[1:3]) < side:
@@ -162,7 +164,7 @@ class ImageData:
 
 
 def _double(images: np.ndarray) -> np.ndarray:
-    """Bilinear enlargement of uint8 ``[N, H, W, C]`` by two, pixel centres aligned, edges repeated."""
+    """Enlarge uint8 ``[N, H, W, C]`` by two, bilinearly, with pixel centres aligned and edges repeated."""
     images = images.astype(np.float32)
     for axis in (1, 2):
         size = images.shape[axis]

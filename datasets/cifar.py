@@ -1,4 +1,4 @@
-"""What CIFAR-10 and CIFAR-100 share: pickled batches of rows of 3 x 32 x 32 bytes (Krizhevsky 2009)."""
+"""Format of CIFAR-10 and CIFAR-100: pickled batches of rows of 3 x 32 x 32 bytes (Krizhevsky 2009)."""
 
 import numpy as np
 
@@ -9,16 +9,16 @@ def read_batch(data: bytes, source: str, label_key: str, classes: int) -> tuple[
     """Read one batch file.
 
     Args:
-        data: the file's bytes.
-        source: its name, for errors.
-        label_key: ``labels`` or ``fine_labels``.
-        classes: number of classes.
+        data: Bytes of the file.
+        source: Name of the file, for errors.
+        label_key: Key of the labels, ``labels`` or ``fine_labels``.
+        classes: Number of classes.
 
     Returns:
         Images ``[N, 32, 32, 3]`` uint8 and labels ``[N]`` int32.
 
     Raises:
-        ValueError: not such a file.
+        ValueError: If it is not such a file.
     """
     batch = unpickle.loads(data, source)
     rows, labels = batch.get("data"), batch.get(label_key)

@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1,797 real scans of 8 x 8 (Alpaydin & Kaynak 1998), part of a dependency."""
+"""Digits of scikit-learn: 1,797 real scans of 8 x 8 (Alpaydin & Kaynak 1998), part of a dependency."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ _SPLIT_SEED = 0
 
 
 def load(data_dir: Path | None = None) -> ImageData:
-    """Load the digits as ``[N, 8, 8, 1]``; no download. A network that needs more gets them enlarged.
+    """Load the digits as ``[N, 8, 8, 1]``, without a download. A network that needs more pixels gets them enlarged.
 
     A fixed, class-balanced shuffle makes 1,000 images the training set and the other 797 the test set.
 
     Raises:
-        ValueError: a `data_dir` was given, which this data set has no use for.
+        ValueError: If a `data_dir` is given: this data set has no use for it.
     """
     if data_dir is not None:
         raise InputError(

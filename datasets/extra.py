@@ -19,12 +19,12 @@ class Extra(lazy_images.LazyImages):
     """Chosen images of a source: ``[N, side, side, channels]``.
 
     Args:
-        images: the source, indexed by an int array like uint8 ``[M, H, W]`` or ``[M, H, W, C]``.
-        positions: ``[N]`` int, increasing: which of its images.
-        side: height and width that they get, in pixels.
-        channels: 1 or 3.
+        images: Source, indexed by an int array like uint8 ``[M, H, W]`` or ``[M, H, W, C]``.
+        positions: ``[N]`` int, increasing: the places of the chosen images in the source.
+        side: Height and width that they get, in pixels.
+        channels: Number of channels, 1 or 3.
         resize: ``crop`` or ``pad``, see `image_files.decode`.
-        notes: lines to show the user.
+        notes: Lines to show the user.
     """
 
     images: Any
@@ -36,14 +36,14 @@ class Extra(lazy_images.LazyImages):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """``(side, side, channels)``."""
+        """Shape of an image, ``(side, side, channels)``."""
         return (self.side, self.side, self.channels)
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        """Some images: ``[k, side, side, channels]`` uint8."""
+        """Return some images: ``[k, side, side, channels]`` uint8."""
         positions, start = self.positions[index], 0
         found = np.empty((len(positions), *self.shape[1:]), np.uint8)
         for chunk in self._read(positions):
@@ -52,17 +52,17 @@ class Extra(lazy_images.LazyImages):
         return found
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """All images in order, each time from the first: ``[k, side, side, channels]`` uint8, k from 1 to 1024."""
+        """Yield all images in order, each time from the first: ``[k, side, side, channels]`` uint8, k in 1 … 1024."""
         return self._read(self.positions)
 
     def keep(self, indices: np.ndarray) -> "Extra":
-        """The same source with these images only, in the order they have; `indices` are in ``0 … N - 1``."""
+        """Return the same source with these images only, in the order they have; `indices` are in ``0 … N - 1``."""
         kept = np.zeros(len(self), bool)
         kept[indices] = True
         return dataclasses.replace(self, positions=self.positions[kept])
 
     def without(self, dropped: np.ndarray) -> "Extra":
-        """The same source without the images where `dropped`, ``[N]`` bool, is true."""
+        """Return the same source without the images where `dropped`, ``[N]`` bool, is true."""
         return self.keep(np.flatnonzero(~dropped))
 
     def _read(self, positions: np.ndarray) -> Iterator[np.ndarray]:
@@ -71,7 +71,7 @@ class Extra(lazy_images.LazyImages):
             yield self._fitted(self.images[positions[start : start + rows]])
 
     def _fitted(self, images: np.ndarray) -> np.ndarray:
-        """In the wanted size and channels; what has them already keeps its pixels."""
+        """Bring images to the wanted size and channels; images that have them already keep their pixels."""
         from PIL import Image
 
         images = np.ascontiguousarray(images if images.ndim == 4 else images[..., None])
@@ -87,16 +87,16 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
     """Open a source of unlabeled images and choose some of them.
 
     Args:
-        text: one of `EXTRA_FORMS`; None: Tiny Images if they lie in the 2019 layout beside this file, else ImageNet32.
-        count: how many, by `seed`; None: all. 237203 of Tiny Images are those of CIFAR-100's classes.
-        side: height and width that they get, in pixels.
-        channels: 1 or 3.
-        seed: of the choice.
+        text: One of `EXTRA_FORMS`; None: Tiny Images if they lie in the 2019 layout beside this file, else ImageNet32.
+        count: Number of images, chosen by `seed`; None: all. 237203 of Tiny Images are those of CIFAR-100's classes.
+        side: Height and width that they get, in pixels.
+        channels: Number of channels, 1 or 3.
+        seed: Seed of the random choice.
         resize: ``crop`` or ``pad``, see `image_files.decode`.
 
     Raises:
-        ValueError: an unknown form, a file that is not what it should be, or too few images.
-        FileNotFoundError: a file is missing, or cannot be downloaded.
+        ValueError: If the form is unknown, a file is not what it should be, or there are too few images.
+        FileNotFoundError: If a file is missing, or cannot be downloaded.
     """
     kind, place, text = _parse(text, count)
     if channels not in (1, 3):
@@ -130,8 +130,8 @@ def refuse(text: str | None, count: int | None) -> None:
     """Refuse what `load` would refuse, as far as a look at the place tells.
 
     Raises:
-        ValueError: see `load`.
-        FileNotFoundError: see `load`.
+        ValueError: See `load`.
+        FileNotFoundError: See `load`.
     """
     kind, place, text = _parse(text, count)
     if kind in _LOOKED_INTO:
@@ -183,11 +183,11 @@ def digests_and_duplicates(source: Extra, others: np.ndarray) -> tuple[np.ndarra
     """Look at all images once.
 
     Args:
-        source: of N images.
+        source: Source of N images.
         others: `image_files.digests` of other images.
 
     Returns:
-        The `image_files.digests` of all, and which of them have exactly the pixels of one of the others: ``[N]`` bool.
+        The `image_files.digests` of all, and ``[N]`` bool, true for those with exactly the pixels of one of the others.
     """
     found, known = image_files.all_digests(source), {mark.tobytes() for mark in others}
     return found, np.array([mark.tobytes() in known for mark in found], bool)

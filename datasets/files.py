@@ -1,4 +1,4 @@
-"""Find a data set's files: in a folder, in an official archive (never unpacked onto the disk), or by download."""
+"""Search for a data set's files: in a folder, in an official archive (never unpacked onto the disk), or by download."""
 
 import contextlib
 import hashlib
@@ -20,12 +20,12 @@ Reader = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class Archive:
-    """An official download.
+    """Official download.
 
     Args:
-        file: its name.
-        url: where it comes from.
-        digest: its checksum, by `algorithm`.
+        file: Name of the file.
+        url: Address of the download.
+        digest: Checksum, by `algorithm`.
         algorithm: ``sha256`` or ``md5``, whichever its publishers or the common loaders state.
     """
 
@@ -35,13 +35,13 @@ class Archive:
     algorithm: str = "sha256"
 
     def is_official(self, path: Path) -> bool:
-        """Whether the file at `path` has the official checksum."""
+        """Return whether the file at `path` has the official checksum."""
         with path.open("rb") as file:
             return hashlib.file_digest(file, self.algorithm).hexdigest() == self.digest
 
 
 def beside_loaders(folder: str) -> Path:
-    """The folder of the 2019 layout."""
+    """Return the folder of the 2019 layout."""
     return Path(__file__).parent / folder
 
 
@@ -49,18 +49,18 @@ def find(where: Path, official_folder: str, archive: Archive, names: tuple[str, 
     """Look for the files in a folder.
 
     Args:
-        where: a folder with the files themselves (2019 layout), the official folder, or the official archive;
-            or the archive itself.
-        official_folder: the folder that the official archive unpacks to.
-        archive: the official archive.
-        names: the files needed.
+        where: Folder with the files themselves (2019 layout), the official folder, or the official archive; or path of
+            the archive itself.
+        official_folder: Name of the folder that the official archive unpacks to.
+        archive: Official archive.
+        names: Names of the files needed.
 
     Returns:
-        A function from a file's name to its bytes and a line that says where they are; None if nothing is there.
+        A function from a file's name to its bytes, and a line that says where they are; None if nothing is there.
 
     Raises:
-        FileNotFoundError: some of the files are there, but not all.
-        ValueError: the archive is damaged or lacks files.
+        FileNotFoundError: If some of the files are there, but not all.
+        ValueError: If the archive is damaged or lacks files.
     """
     if where.is_file():
         return _open_archive(where, archive, names)
@@ -97,7 +97,7 @@ def _open_archive(path: Path, archive: Archive, names: tuple[str, ...]) -> tuple
 
 
 def _wanted_members(path: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
-    """The wanted regular files of a tar archive, read into memory: nothing is written, so nothing can escape."""
+    """Yield the wanted regular files of a tar archive, read into memory: nothing is written, so nothing can escape."""
     with tarfile.open(path, "r|*") as tar:
         for member in tar:
             if member.offset_data + member.size > _LARGEST_ARCHIVE:
@@ -113,14 +113,14 @@ def download(archive: Archive, put_into: Path) -> Path:
     """Download with progress and checksum into Keras' cache; a file that is there already is used.
 
     Args:
-        archive: what to get.
-        put_into: the folder that the error tells the user to put the file into.
+        archive: Archive to get.
+        put_into: Folder that the error tells the user to put the file into.
 
     Returns:
-        The file's path.
+        The path of the file.
 
     Raises:
-        FileNotFoundError: it could not be downloaded; one line says where to get it and where to put it.
+        FileNotFoundError: If it could not be downloaded; one line says where to get it and where to put it.
     """
     import keras
 
@@ -157,11 +157,11 @@ def _patience(seconds: float) -> Iterator[None]:
 
 
 def locate(data_dir: Path | None, folder: str, official_folder: str, archive: Archive, names: tuple[str, ...]):
-    """`find` in `data_dir` and nowhere else; without one in the 2019 layout, else after a `download`.
+    """Call `find` in `data_dir` and nowhere else; without a `data_dir`, in the 2019 layout, else after a `download`.
 
     Raises:
-        FileNotFoundError: nothing there, or offline.
-        ValueError: what is there is damaged.
+        FileNotFoundError: If nothing is there, or there is no network.
+        ValueError: If the files there are damaged.
     """
     if data_dir is not None:
         found = find(data_dir, official_folder, archive, names)

@@ -1,4 +1,4 @@
-"""Somebody's own pictures: a folder of class folders, or any folder with a table of labels."""
+"""Pictures of a user: a folder of class folders, or any folder with a table of labels."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ _SHOWN, _LISTED = 3, 20
 
 @dataclass
 class _File:
-    """A picture: where, what it is for (one of `PARTS`), and the name of its class, if it has one."""
+    """Picture with its path, its purpose (one of `PARTS`), and the name of its class, if it has one."""
 
     path: str
     part: str
@@ -36,19 +36,20 @@ def load(root: Path | None, how: Reading) -> ImageData:
     """Read a folder of pictures.
 
     Without ``test/``, a fifth of the labeled pictures of each class is the test (`held_out`), always the same ones.
-    Left out, and said (with ``how.strict`` an error): broken files, every labeled copy of a picture that lies in two
-    classes, and a training picture that is in the test or the validation too.
+    Pictures with a fault are left out, with a note; with ``how.strict`` that is an error. Faults are: broken files,
+    every labeled copy of a picture that lies in two classes, and a training picture that is in the test or the
+    validation too.
 
     Args:
-        root: holds ``labeled/CLASS/**``, ``unlabeled/**``, and perhaps ``test/CLASS/**`` and
-            ``validation/CLASS/**``; or, with ``how.labels_file``, any pictures.
-        how: their size and more. ``labels_file`` is CSV with ``path,label`` in each line, paths from `root` or
-            absolute; an empty label or -1 is none, and so it is with what the file does not name. It adds to what the
-            folders say.
+        root: Folder with ``labeled/CLASS/**``, ``unlabeled/**``, and perhaps ``test/CLASS/**`` and
+            ``validation/CLASS/**``; or, with ``how.labels_file``, with any pictures.
+        how: Size of the pictures and more. ``labels_file`` is CSV with ``path,label`` in each line, paths from `root`
+            or absolute. It adds to the labels of the folders. An empty label or -1 means none; a file that the table
+            does not name gets none from it.
 
     Raises:
-        FileNotFoundError: no such folder or file.
-        ValueError: nothing to train on, or a fault that cannot be left out.
+        FileNotFoundError: If a folder or file is missing.
+        ValueError: If there is nothing to train on, or a fault that cannot be left out.
     """
     if root is None:
         raise InputError(f"`data_dir` is needed, a folder with {TREE}", setting="dataset", value="folder")
@@ -92,7 +93,7 @@ def load(root: Path | None, how: Reading) -> ImageData:
 
 
 def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
-    """All pictures, and the names of the class folders, empty ones too."""
+    """Return all pictures, and the names of the class folders, empty ones too."""
     if not (root / "labeled").is_dir() and not anything:
         there = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())[:_SHOWN]
         inside = f"; it has {', '.join(there)}" if there else ""
@@ -128,7 +129,7 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
 
 
 def _pictures(root: Path) -> Iterator[Path]:
-    """All pictures of a folder, but for those that runs have left in it."""
+    """Return all pictures of a folder, except those that runs have left in it."""
 
     @functools.cache
     def of_run(folder: Path) -> bool:
@@ -193,7 +194,7 @@ def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]
 
 
 def _set_aside(found: list[_File], root: Path) -> bool:
-    """Make some labeled pictures the test, if there is none."""
+    """Make some labeled pictures the test, if there is none; return whether this was done."""
     if any(file.part == "test" for file in found):
         return False
     labeled = [file for file in found if file.part == "labeled"]
@@ -214,7 +215,7 @@ def _set_aside(found: list[_File], root: Path) -> bool:
 
 
 def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np.ndarray, dict[str, list]]:
-    """Which pictures to leave out; and by what is wrong with them, their paths and more."""
+    """Return which pictures to leave out, and for each fault their paths and more."""
     marks = [mark.tobytes() for mark in digests]
     classes: dict[bytes, set[str]] = {}
     for mark, file in zip(marks, found, strict=True):
@@ -272,7 +273,7 @@ def _counts(found: list[_File]) -> str:
 
 
 def _others(root: Path) -> list[str]:
-    """A line about files that are no pictures of a kind that is read."""
+    """Return a line about files that are no pictures of a kind that is read."""
     kinds = Counter()
     for _, _, files in os.walk(root):
         kinds.update(Path(name).suffix.lower() or "no extension" for name in files if not name.startswith("."))
@@ -287,7 +288,7 @@ def _said(what: str, items: list[tuple[str, str]]) -> str:
 
 
 def _classes(found: list[_File], names: Sequence[str]) -> str:
-    """A line that shows what came of a slip of the pen, too."""
+    """Return a line about the classes, which also shows typing errors in their names."""
     labeled = Counter(file.name for file in found if file.part == "labeled")
     if len(names) <= _LISTED:
         text = ", ".join(f"{name} ({labeled[name]})" for name in names)
@@ -299,7 +300,7 @@ def _classes(found: list[_File], names: Sequence[str]) -> str:
 
 
 def files_sha256(root: Path, labels_file: str | None) -> str | None:
-    """Of the paths and sizes of all pictures, and of the table of labels; None where they cannot be looked at."""
+    """Return the hash of all pictures' paths and sizes, and of the table of labels; None where they cannot be read."""
     found = hashlib.sha256()
     if not root.is_dir():
         return None

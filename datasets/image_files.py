@@ -18,22 +18,22 @@ RESIZE = ("crop", "pad")
 DIGEST_BYTES = 16
 _CHUNK = 1024
 _CHUNK_BYTES = 64 * 2**20
-# Of the machine, not of a picture: no reason to leave the picture out.
+# These are errors of the machine, not of a picture, and so no reason to leave the picture out.
 _NOT_ITS_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 _WHITE = (255, 255, 255, 255)
 
 
 class BrokenImageError(OSError):
-    """A file that is no picture, or only a part of one."""
+    """File that is no picture, or only a part of one."""
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """The pictures of a folder and of all folders in it, by their extension, in order; hidden ones are left out.
+    """Yield the pictures of a folder and of all folders in it, by their extension, in order; hidden ones are left out.
 
     The names of one folder at a time are held in memory.
     """
     with os.scandir(folder) as entries:
-        # A link to a folder may lead back to where we are.
+        # A link to a folder may lead back to this folder, so it is not followed.
         wanted = sorted(
             (entry.name, entry.is_dir(follow_symlinks=False))
             for entry in entries
@@ -47,29 +47,29 @@ def find(folder: Path) -> Iterator[Path]:
 
 
 def is_picture(entry: os.DirEntry) -> bool:
-    """Whether it is a file with one of `EXTENSIONS`."""
+    """Return whether it is a file with one of `EXTENSIONS`."""
     return os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file()
 
 
 def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndarray:
-    """One picture as RGB of ``side x side``.
+    """Decode one picture as RGB of ``side x side``.
 
-    The orientation that EXIF tells is applied; grey becomes three equal channels; of 16 bits the upper ones count;
-    what is transparent lies on white; of a moving picture the first frame is taken.
+    The orientation that EXIF tells is applied. Grey becomes three equal channels. Of 16 bits the upper ones count.
+    Transparent parts lie on white. Of a moving picture the first frame is taken.
 
     Args:
-        file: its path, or its bytes.
-        side: height and width of the result, in pixels.
-        resize: ``crop``: the shorter side becomes `side`, and the middle is cut out; ``pad``: the longer side does, and
-            black bars fill the rest.
+        file: Path of the picture, or its bytes.
+        side: Height and width of the result, in pixels.
+        resize: With ``crop`` the shorter side becomes `side`, and the middle is cut out. With ``pad`` the longer side
+            becomes `side`, and black bars fill the rest.
 
     Returns:
         ``[side, side, 3]`` uint8. A picture that has that size already keeps its pixels.
 
     Raises:
-        BrokenImageError: it cannot be decoded.
-        OSError: the machine fails: too many open files, say, or a disk that cannot be read.
-        MemoryError: there is not enough for it.
+        BrokenImageError: If it cannot be decoded.
+        OSError: If the machine fails, for example by too many open files or a disk that cannot be read.
+        MemoryError: If there is not enough memory for it.
     """
     _silence_pillow()
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -90,21 +90,21 @@ def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndar
     except MemoryError as error:
         where = "a picture" if isinstance(file, bytes) else str(file)
         raise MemoryError(f"{where}: not enough memory to decode it") from error
-    # What a damaged file makes of a decoder is any error at all.
+    # A damaged file may make a decoder raise any error.
     except Exception as error:
         raise BrokenImageError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 @functools.cache
 def _silence_pillow() -> None:
-    """It has much to say of files that it can read after all."""
+    """Hide Pillow's warnings: it warns of many files that it can read after all."""
     warnings.filterwarnings("ignore", module="PIL")
 
 
 def _upright(image):
     from PIL import ImageOps
 
-    # Pixels are worth more than what a damaged EXIF says of them.
+    # A damaged EXIF is no reason to lose the pixels.
     image.load()
     try:
         return ImageOps.exif_transpose(image)
@@ -126,7 +126,7 @@ def _rgb(image):
 
 
 def resized(images: np.ndarray, side: int, resize: str = "crop") -> np.ndarray:
-    """Arrays as `decode` would give them: uint8 ``[N, H, W]`` or ``[N, H, W, 1 | 3 | 4]`` to ``[N, side, side, 3]``."""
+    """Return arrays as `decode` would: uint8 ``[N, H, W]`` or ``[N, H, W, 1 | 3 | 4]`` to ``[N, side, side, 3]``."""
     from PIL import Image, ImageOps
 
     how = ImageOps.fit if resize == "crop" else ImageOps.pad
@@ -138,7 +138,7 @@ def resized(images: np.ndarray, side: int, resize: str = "crop") -> np.ndarray:
 
 
 def aligned_empty(shape: Sequence[int]) -> np.ndarray:
-    """An uninitialized uint8 array that TensorFlow can use where it lies, without a copy, if the device is the CPU."""
+    """Return an uninitialized uint8 array that TensorFlow can use without a copy, if the device is the CPU."""
     size, step = int(np.prod(shape)), 64
     raw = np.empty(size + step, np.uint8)
     first = -raw.ctypes.data % step
@@ -146,25 +146,25 @@ def aligned_empty(shape: Sequence[int]) -> np.ndarray:
 
 
 def digests(images: np.ndarray) -> np.ndarray:
-    """A fingerprint of each image's pixels: ``[N, DIGEST_BYTES]`` uint8; equal for images of equal pixels."""
+    """Return a fingerprint of each image's pixels: ``[N, DIGEST_BYTES]`` uint8, equal for images of equal pixels."""
     found = [hashlib.blake2b(image.tobytes(), digest_size=DIGEST_BYTES).digest() for image in images]
     return np.frombuffer(b"".join(found), np.uint8).reshape(len(found), DIGEST_BYTES)
 
 
 def all_digests(images) -> np.ndarray:
-    """`digests` of an array, or of what is indexed like one, piece by piece."""
+    """Return the `digests` of an array, or of an object that is indexed like one, piece by piece."""
     rows = chunk_rows(*images.shape[1:])
     parts = [digests(images[start : start + rows]) for start in range(0, len(images), rows)]
     return np.concatenate(parts) if parts else digests([])
 
 
 def chunk_rows(*shape: int) -> int:
-    """How many images of this shape are well read at a time: 64 MiB of them, but 1 to 1024."""
+    """Return the number of images of this shape to read at a time: 64 MiB of them, but 1 to 1024."""
     return min(max(_CHUNK_BYTES // int(np.prod(shape)), 1), _CHUNK)
 
 
 def decode_all(paths: Sequence[str], side: int, resize: str):
-    """Path and picture, or what is wrong with it, in order."""
+    """Return path and picture, or path and error, of each file in order."""
 
     def one(path):
         try:
@@ -189,15 +189,15 @@ def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: boo
     """Decode every file once.
 
     Args:
-        paths: of the files.
-        side: see `decode`.
-        resize: see `decode`.
-        keep: whether to keep the pixels, or only to look at them.
-        progress: called with the number of files done so far, now and then.
+        paths: Paths of the files.
+        side: See `decode`.
+        resize: See `decode`.
+        keep: True keeps the pixels, False only looks at them.
+        progress: Function that is called with the number of files done so far, now and then.
 
     Returns:
-        The pixels of those that are whole, ``[N, side, side, 3]``, or None; their `digests`; and what is wrong
-        with the others, by index into `paths`.
+        The pixels of those that are whole, ``[N, side, side, 3]``, or None; their `digests`; and the errors of the
+        others, by index into `paths`.
     """
     pixels = aligned_empty((len(paths), side, side, 3)) if keep else None
     marks, broken, whole, rows = [], {}, 0, chunk_rows(side, side, 3)

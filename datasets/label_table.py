@@ -1,4 +1,4 @@
-"""A table ``path,label`` in a CSV file: which pictures are of which class."""
+"""Table ``path,label`` in a CSV file, which gives pictures their classes."""
 
 import codecs
 import csv
@@ -7,18 +7,18 @@ from pathlib import Path
 from sesemi.errors import InputError
 from sesemi.terminal import printable
 
-# The last is what pandas makes of -1 in a column with gaps.
+# pandas writes -1 as -1.0 in a column with gaps.
 UNLABELED = ("", "-1", "-1.0")
 
 
 def read(path: Path) -> list[tuple[int, str, str]]:
-    """Number, path and label of each line of a table of labels.
+    """Return number, path and label of each line of a table of labels.
 
     With a header, the columns ``path`` and ``label`` are taken, in any order; without one, the first two.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is no such table.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such table.
     """
     try:
         with path.open("rb") as file:

@@ -11,7 +11,7 @@ _CHUNK = 4096
 
 
 class LazyImages:
-    """What is indexed like an array ``[N, H, W, C]`` of uint8; a subclass says how many there are and reads them.
+    """Images indexed like an array ``[N, H, W, C]`` of uint8. A subclass says how many there are and reads them.
 
     Attributes:
         image_shape: ``(H, W, C)``.
@@ -22,12 +22,12 @@ class LazyImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """``(N, H, W, C)``."""
+        """Shape ``(N, H, W, C)``."""
         return (len(self), *self.image_shape)
 
     @property
     def nbytes(self) -> int:
-        """Of all of them, decoded."""
+        """Size of all images, decoded, in bytes."""
         return int(np.prod(self.shape))
 
     def __len__(self) -> int:
@@ -41,11 +41,11 @@ class Pictures(LazyImages):
     """Encoded pictures, decoded when they are asked for: RGB of one size.
 
     Args:
-        side: see `image_files.decode`.
-        resize: see `image_files.decode`.
+        side: See `image_files.decode`.
+        resize: See `image_files.decode`.
 
     Attributes:
-        advice: end of the message where one cannot be decoded.
+        advice: End of the message where one cannot be decoded.
     """
 
     advice = ""
@@ -54,14 +54,14 @@ class Pictures(LazyImages):
         self.side, self.resize, self.image_shape = side, resize, (side, side, 3)
 
     def encoded(self, index: slice | np.ndarray) -> tuple[Sequence[str], Sequence[str | bytes]]:
-        """Names of some pictures, for messages, and their files or bytes."""
+        """Return names of some pictures, for messages, and their files or bytes."""
         raise NotImplementedError
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
         """Decode some.
 
         Raises:
-            BrokenImageError: one cannot be decoded (any more); with its name.
+            BrokenImageError: If one cannot be decoded (any more); the message has its name.
         """
         names, encoded = self.encoded(index)
         found = np.empty((len(names), *self.shape[1:]), np.uint8)
@@ -77,9 +77,9 @@ class ImageFiles(Pictures):
     """Pictures in files.
 
     Args:
-        paths: of the files.
-        side: see `image_files.decode`.
-        resize: see `image_files.decode`.
+        paths: Paths of the files.
+        side: See `image_files.decode`.
+        resize: See `image_files.decode`.
     """
 
     def __init__(self, paths: Sequence[str], side: int, resize: str = "crop"):
@@ -90,11 +90,11 @@ class ImageFiles(Pictures):
         return len(self.paths)
 
     def only(self, index: slice | np.ndarray) -> "ImageFiles":
-        """Some of them, still not decoded."""
+        """Return some of them, still not decoded."""
         return ImageFiles(self._chosen(index), self.side, self.resize)
 
     def encoded(self, index):
-        """Their paths, twice."""
+        """Return their paths, as names and as files."""
         chosen = self._chosen(index)
         return chosen, chosen
 
@@ -103,15 +103,15 @@ class ImageFiles(Pictures):
 
 
 class NumpyFile:
-    """An array that ``numpy.save`` has written, indexed like an array, from the disk each time.
+    """Array that ``numpy.save`` has written, indexed like an array, from the disk each time.
 
-    It is mapped anew each time, so that what was read does not stay in memory.
+    It is mapped anew each time, so that rows that were read do not stay in memory.
 
     Args:
-        path: of the file.
+        path: Path of the file.
 
     Raises:
-        Exception: of any kind, where the file is damaged.
+        Exception: If the file is damaged; it may be of any kind.
     """
 
     def __init__(self, path: str | Path):
@@ -122,7 +122,7 @@ class NumpyFile:
         return self.shape[0]
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        """A copy of some rows."""
+        """Return a copy of some rows."""
         return np.array(np.lib.format.open_memmap(self._path, mode="r")[index])
 
 
@@ -130,7 +130,7 @@ class Joined(LazyImages):
     """Images one after the other, in arrays or read when asked.
 
     Args:
-        parts: each ``[N, H, W, C]`` uint8, or indexed like one.
+        parts: Images, each ``[N, H, W, C]`` uint8, or indexed like that.
     """
 
     def __init__(self, *parts):
@@ -153,12 +153,12 @@ class Joined(LazyImages):
 
 
 def only(images, index: slice | np.ndarray):
-    """Some images of an array, or of what is read when asked, which are still not read then."""
+    """Return some images of an array, or of an object that reads them when asked; such images are not read yet."""
     return images[index] if isinstance(images, np.ndarray) else images.only(index)
 
 
 def compact(images, kept: np.ndarray):
-    """`only`; of an array, moved to its front in place: a second copy might not fit.
+    """Return `only`; in an array, the images are moved to its front in place, because a second copy might not fit.
 
     Args:
         images: ``[N, ...]``; the rows of an array behind the kept ones are lost.

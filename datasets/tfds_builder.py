@@ -1,4 +1,4 @@
-"""Sets of TensorFlow Datasets: found by name, prepared if need be, and which of their features are image and label."""
+"""Sets of TensorFlow Datasets: found by name, prepared if need be, and their features that are image and label."""
 
 import contextlib
 import difflib
@@ -18,7 +18,7 @@ _NAME = re.compile(r"(?P<set>[A-Za-z]\w*)(/[\w+.-]+)?(?P<version>:(\d+|\*)(\.(\d
 
 @contextlib.contextmanager
 def quiet(tfds) -> Iterator[None]:
-    """Without progress bars, and without warnings of the libraries."""
+    """Hide progress bars, and warnings of the libraries, inside this context."""
     tfds.disable_progress_bar()
     loggers = [logging.getLogger(name) for name in ("absl", "urllib3")]
     before = [logger.level for logger in loggers]
@@ -32,15 +32,15 @@ def quiet(tfds) -> Iterator[None]:
 
 
 def builder(tfds, name: str, data_dir: Path | None):
-    """TFDS's builder of a set, of the newest version that is prepared, else of the one that it would prepare.
+    """Return TFDS's builder of a set, of the newest version that is prepared, else of the one that it would prepare.
 
     Raises:
-        ValueError: no such set, version or configuration.
+        ValueError: If there is no such set, version or configuration.
     """
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise ValueError(f"tfds:{name}: write tfds:NAME, tfds:NAME/CONFIG or tfds:NAME/CONFIG:1.2.3")
-    # With a version, even any, files that are there come before the code, whose version may be newer.
+    # If a version is named, even any, TFDS prefers files that are there to its code, whose version may be newer.
     asked = name if parts["version"] else f"{name}:*.*.*"
     try:
         return tfds.builder(asked, data_dir=None if data_dir is None else str(data_dir))
@@ -51,7 +51,7 @@ def builder(tfds, name: str, data_dir: Path | None):
             f"{tfds.__version__} knows no such set" + (f"; did you mean {' or '.join(close)}?" if close else "")
         ) from error
     except Exception as error:
-        # It begins with the arguments that the builder was called with.
+        # The message begins with the arguments that the builder was called with.
         reason = str(error).rpartition('}": ')[2]
         raise ValueError(f"tfds:{name}: {one_line(reason)}") from error
 
@@ -60,13 +60,13 @@ def prepare(tfds, name: str, builder, say: Callable[[str], None] | None) -> None
     """Have a set downloaded and prepared, if it is not.
 
     Args:
-        tfds: the library.
-        name: for messages.
-        builder: of the set.
-        say: called with a line before a download.
+        tfds: Library.
+        name: Name of the set, for messages.
+        builder: Builder of the set.
+        say: Function that is called with a line before a download.
 
     Raises:
-        FileNotFoundError: that failed; one line says how to do it elsewhere.
+        FileNotFoundError: If that failed; one line says how to do it elsewhere.
     """
     if builder.is_prepared():
         return
@@ -87,14 +87,14 @@ def prepare(tfds, name: str, builder, say: Callable[[str], None] | None) -> None
 
 
 def features(tfds, name: str, info) -> tuple[str, str]:
-    """The names of the features that are the image and its label.
+    """Return the names of the features that are the image and its label.
 
     Raises:
-        ValueError: there is not one of each.
+        ValueError: If there is not one of each.
     """
-    # Read from a file they come in any order.
+    # Features that were read from a file come in any order.
     there = dict(sorted((info.features or {}).items()))
-    # LabeledImage is an image, too, but one whose pixels are classes; one of floats has its bits in the channels.
+    # LabeledImage is an image too, but its pixels are classes. An image of floats has its bits in the channels.
     images = [
         key
         for key, feature in there.items()

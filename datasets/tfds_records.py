@@ -9,7 +9,7 @@ import numpy as np
 from sesemi.datasets import image_files
 from sesemi.datasets.lazy_images import Pictures
 
-# TFRecord: the length in 8 bytes and its checksum in 4, the data, the checksum of these in 4.
+# A TFRecord has the length in 8 bytes and its checksum in 4, then the data, then their checksum in 4.
 _LENGTH, _HEADER, _FOOTER = 8, 12, 4
 
 
@@ -18,13 +18,13 @@ class RecordImages(Pictures):
 
     Args:
         files: TFRecord files of ``tf.train.Example``.
-        feature: name of the picture's bytes in an example.
-        side: see `image_files.decode`.
-        resize: see `image_files.decode`.
+        feature: Name of the picture's bytes in an example.
+        side: See `image_files.decode`.
+        resize: See `image_files.decode`.
 
     Raises:
-        BrokenImageError: a file ends within an example.
-        OSError: a file cannot be read.
+        BrokenImageError: If a file ends within an example.
+        OSError: If a file cannot be read.
     """
 
     advice = "; prepare the set again"
@@ -33,20 +33,20 @@ class RecordImages(Pictures):
         super().__init__(side, resize)
         self._files, self._feature = list(map(str, files)), feature
         places = [_places(path) for path in self._files]
-        # Of each picture: file, first byte, bytes.
+        # Columns: number of the file, first byte, number of bytes.
         self._places = np.concatenate([np.insert(rows, 0, number, axis=1) for number, rows in enumerate(places)])
 
     def __len__(self) -> int:
         return len(self._places)
 
     def only(self, index: slice | np.ndarray) -> "RecordImages":
-        """Some of them, still not decoded."""
+        """Return some of them, still not decoded."""
         found = copy.copy(self)
         found._places = self._places[index]
         return found
 
     def encoded(self, index):
-        """Their places, and their bytes."""
+        """Return their places, and their bytes."""
         chosen = self._places[index]
         return [self._name(row) for row in chosen], [self._bytes(row) for row in chosen]
 
@@ -69,22 +69,22 @@ class RecordImages(Pictures):
 
 
 def readable(builder) -> bool:
-    """Whether the files of a set are TFRecord, as is the rule."""
+    """Return whether the files of a set are TFRecord, as is the rule."""
     return builder.info.file_format.value == "tfrecord"
 
 
 def of_splits(builder, parts: Iterable[str], feature: str, side: int, resize: str = "crop") -> RecordImages:
-    """The pictures of prepared splits, one split after the other, in the order of their files.
+    """Return the pictures of prepared splits, one split after the other, in the order of their files.
 
     Args:
-        builder: of TensorFlow Datasets.
-        parts: names of splits.
-        feature: see `RecordImages`.
-        side: see `image_files.decode`.
-        resize: see `image_files.decode`.
+        builder: Builder of TensorFlow Datasets.
+        parts: Names of splits.
+        feature: See `RecordImages`.
+        side: See `image_files.decode`.
+        resize: See `image_files.decode`.
 
     Raises:
-        OSError: files of another format than TFRecord, or damaged ones.
+        OSError: If the files are of another format than TFRecord, or damaged.
     """
     if not readable(builder):
         raise OSError(f"its files are {builder.info.file_format.value}, only tfrecord is read")
@@ -97,7 +97,7 @@ def of_splits(builder, parts: Iterable[str], feature: str, side: int, resize: st
 
 
 def _places(path: str) -> np.ndarray:
-    """First byte and number of bytes of each example of a file: ``[n, 2]`` int64."""
+    """Return first byte and number of bytes of each example of a file: ``[n, 2]`` int64."""
     found = []
     with open(path, "rb") as file:
         size = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""Any image classification set of TensorFlow Datasets, by its name there, as uint8 images of one size."""
+"""Image classification sets of TensorFlow Datasets, by their name there, as uint8 images of one size."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,28 @@ from sesemi.datasets import image_files, tfds_builder, tfds_records
 from sesemi.errors import InputError
 from sesemi.terminal import one_line
 
-# The test, and then validation: the first of them that has labels is the test.
+# Names of the test, and then of the validation. The first of them that has labels is the test.
 _HELD_OUT = ("test", "validation", "val", "valid")
 _CHUNK = 512
-# What is kept of a picture whose pixels are not: its place among `tfds_records.of_splits`, and a fingerprint.
+# Record of a picture whose pixels are not kept: its place among `tfds_records.of_splits`, and a fingerprint.
 _PLACE = np.dtype([("place", np.int64), ("digest", np.uint8, image_files.DIGEST_BYTES)])
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a set has, by what it is for.
+    """Parts of a set, by their purpose.
 
     Args:
-        pool: all but the test, together: first the labeled images, then those for validation, then the unlabeled
-            ones; ``[N + V + U, side, side, 3]`` uint8, an array or `tfds_records.RecordImages`.
-        labels: of the first N, int32 in ``0 … classes - 1``.
-        validation_labels: of the next V; None: there are none.
+        pool: All images except the test, together: first the labeled ones, then those for validation, then the
+            unlabeled ones. ``[N + V + U, side, side, 3]`` uint8, an array or `tfds_records.RecordImages`.
+        labels: Labels of the first N, int32 in ``0 … classes - 1``.
+        validation_labels: Labels of the next V; None: there are none.
         test: ``[M, side, side, 3]``, as the pool; None: the set has no test.
         test_labels: ``[M]`` int32, or None.
-        class_names: one name a class.
-        notes: lines to show the user.
-        digests: of the pool, see `image_files.digests`; None: of an array, they have not been made.
+        class_names: One name for each class.
+        notes: Lines to show the user.
+        digests: Fingerprints of the pool, see `image_files.digests`; None: the pool is an array, and they have not been
+            made.
     """
 
     pool: np.ndarray | tfds_records.RecordImages
@@ -49,17 +50,17 @@ class Parts:
 
     @property
     def labeled(self) -> np.ndarray:
-        """``[N, side, side, 3]``, the first of the pool."""
+        """Labeled images ``[N, side, side, 3]``, the first of the pool."""
         return self.pool[: self._ends[0]]
 
     @property
     def validation(self) -> np.ndarray | None:
-        """``[V, side, side, 3]``, those of the pool behind them; None: there are none."""
+        """Images for validation ``[V, side, side, 3]``, behind the labeled ones in the pool; None: there are none."""
         return None if self.validation_labels is None else self.pool[slice(*self._ends)]
 
     @property
     def unlabeled(self) -> np.ndarray:
-        """``[U, side, side, 3]``, the last of the pool; U may be 0."""
+        """Unlabeled images ``[U, side, side, 3]``, the last of the pool; U may be 0."""
         return self.pool[self._ends[1] :]
 
 
@@ -76,20 +77,20 @@ def load(
 
     Args:
         name: ``NAME[/CONFIG][:VERSION]`` as TensorFlow Datasets writes it.
-        data_dir: its data folder; None: its own default (``~/tensorflow_datasets``, or TFDS_DATA_DIR).
-        side: height and width of the images, in pixels.
-        resize: see `image_files.decode`.
-        limit: most bytes of images that may be held in memory; more are looked at once, and read from the set's files
-            when they are asked for.
-        say: called with a line before a download.
+        data_dir: Data folder of TFDS; None: its own default (``~/tensorflow_datasets``, or TFDS_DATA_DIR).
+        side: Height and width of the images, in pixels.
+        resize: See `image_files.decode`.
+        limit: Largest size of the images that may be held in memory, in bytes. Larger sets are looked at once, and read
+            from their files when they are asked for.
+        say: Function that is called with a line before a download.
 
     Returns:
         The images and labels, in the order of the set's files. Broken pictures are left out, with a note.
 
     Raises:
-        ValueError: unknown name; no image with one class label; no training split; damaged files, or others than
-            TFRecord.
-        FileNotFoundError: not prepared, and that failed; one line says how to do it elsewhere.
+        ValueError: If the name is unknown, there is no image with one class label or no training split, or the files
+            are damaged or not TFRecord.
+        FileNotFoundError: If it is not prepared, and preparing it failed; one line says how to do it elsewhere.
     """
     import tensorflow_datasets as tfds
 
@@ -157,7 +158,7 @@ def _read(split: "_Splits", side: int, resize: str, limit: int) -> Parts:
 
 
 class _Splits:
-    """The splits of a prepared set: their sizes, and their examples in the order of the files."""
+    """Splits of a prepared set: their sizes, and their examples in the order of the files."""
 
     def __init__(self, tfds, name: str, builder, image: str, label: str):
         self.tfds, self.name, self.builder, self.image, self.label = tfds, name, builder, image, label
@@ -166,9 +167,9 @@ class _Splits:
 
     def _batches(self, part: str, keys: Sequence[str]) -> Iterator[dict]:
         decode = self.tfds.decode
-        # The bytes, so that they become the pixels that files of a folder would.
+        # We decode the bytes ourselves, so that they become the same pixels as files of a folder.
         skip = {self.image: decode.SkipDecoding()} if self.image in keys else None
-        # By default several files are read in turns, and how many is up to the library.
+        # The default is to read several files in turns, and their number is up to the library.
         order = self.tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
         decoders = decode.PartialDecoding(dict.fromkeys(keys, True), decoders=skip)
         try:
@@ -181,15 +182,15 @@ class _Splits:
             ) from error
 
     def has_labels(self, part: str) -> bool:
-        """Whether any example has one."""
+        """Return whether any example has a label."""
         return any((batch[self.label] >= 0).any() for batch in self._batches(part, [self.label]))
 
     def examples(
         self, part: str, side: int, resize: str, notes: list[str], *, first: int | None
     ) -> Iterator[tuple[int, np.ndarray | tuple]]:
-        """Label, -1 for none, and image; in the end a note about those left out because they are broken.
+        """Yield label, -1 for none, and image. In the end add a note about those left out because they are broken.
 
-        With `first`, the place of the split's first one among `records`, in place of the image its `_PLACE`.
+        With `first`, the place of the split's first picture among `records`, yield its `_PLACE` in place of the image.
         """
         broken = []
         position = 0
@@ -205,7 +206,7 @@ class _Splits:
             notes.append(f"{part}: {len(broken)} broken pictures left out, the first is number {broken[0]}")
 
     def records(self, parts: Iterable[str], side: int, resize: str) -> tfds_records.RecordImages:
-        """All pictures of some splits, one split after the other, broken ones too; not decoded yet."""
+        """Return all pictures of some splits, one split after the other, broken ones too; not decoded yet."""
         try:
             return tfds_records.of_splits(self.builder, parts, self.image, side, resize)
         except OSError as error:
@@ -216,7 +217,7 @@ class _Splits:
 
 
 def _roles(split: _Splits, notes: list[str]) -> tuple[str, str | None, str | None, list[str]]:
-    """Which split is for training, for validation and the test, and which are unlabeled."""
+    """Return the names of the splits for training, for validation and for the test, and those of the unlabeled ones."""
     unlabeled = [part for part in split.sizes if "unlabel" in part.lower()]
     rest = [part for part in split.sizes if part not in unlabeled]
     training = ["train"] if "train" in rest else [part for part in rest if part not in _HELD_OUT]
@@ -232,7 +233,7 @@ def _roles(split: _Splits, notes: list[str]) -> tuple[str, str | None, str | Non
 
 
 def _put(images: np.ndarray, examples: Iterator[tuple[int, np.ndarray | tuple]], unlabeled: list) -> np.ndarray:
-    """Write the labeled ones into `images` from its start, append the others; the labels of those written, int32."""
+    """Write labeled images into `images` from its start, append the others to `unlabeled`; return the labels, int32."""
     labels = []
     for label, image in examples:
         if label < 0:

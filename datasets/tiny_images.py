@@ -1,4 +1,4 @@
-"""Tiny Images, of which a user still has a copy: ``tiny_images.bin`` and ``tiny_index.pkl``, read by offset."""
+"""Tiny Images, for a user who still has a copy: ``tiny_images.bin`` and ``tiny_index.pkl``, read by offset."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class TinyImages:
         return found
 
     def of_cifar100(self) -> tuple[np.ndarray, list[str]]:
-        """Positions of all images whose keyword is a class of CIFAR-100, and what is odd about them."""
+        """Return positions of all images whose keyword is a class of CIFAR-100, and notes about anything odd."""
         wanted = [_KEYWORDS.get(name, name) for name in cifar100.CLASSES]
         chosen = np.zeros(self.shape[0], bool)
         for name in wanted:

@@ -1,8 +1,8 @@
-"""Read pickles from strangers: numpy arrays and plain containers, nothing else.
+"""Reader of pickles from strangers: numpy arrays and plain containers, nothing else.
 
-The official CIFAR files are pickles, and a pickle may name any callable to run. Here every global name but
-those that numpy arrays need is refused, and arrays are rebuilt by `_Array` from their raw bytes, so that no
-code of numpy ever sees an unchecked state.
+The official CIFAR files are pickles, and a pickle may name any callable to run. Here every global name is refused,
+except those that numpy arrays need. Arrays are rebuilt by `_Array` from their raw bytes, so that no code of numpy ever
+sees an unchecked state.
 """
 
 import io
@@ -19,7 +19,7 @@ _SIMPLE_DTYPE = re.compile(r"[|<>=]?[biuf][1248]")
 
 
 class _Dtype:
-    """Stands in for ``numpy.dtype`` while reading."""
+    """Stand-in for ``numpy.dtype`` while reading."""
 
     def __init__(self, code: str | bytes, *_):
         code = code.decode("ascii") if isinstance(code, bytes) else code
@@ -35,7 +35,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for ``numpy.ndarray`` while reading."""
+    """Stand-in for ``numpy.ndarray`` while reading."""
 
     value: np.ndarray | None = None
 
@@ -74,7 +74,7 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 _ADMITTED: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Dtype}
 _ADMITTED["_codecs", "encode"] = _latin1
-# How Python 3 writes empty bytes for Python 2.
+# Python 3 writes empty bytes for Python 2 like this.
 _ADMITTED["__builtin__", "bytes"] = _ADMITTED["builtins", "bytes"] = lambda: b""
 for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = lambda *_: _Array()
@@ -83,12 +83,12 @@ for _core in ("numpy.core", "numpy._core"):
 
 
 class _Unpickler(pickle._Unpickler):
-    """The pure Python reader: the one in C allocates as much memory as a few bytes of a file ask it to."""
+    """Pure Python reader: the one in C allocates as much memory as a few bytes of a file ask it to."""
 
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def _load_bytearray8(self):
-        # The stock reader allocates what it is told before it looks at what is there.
+        # The stock reader allocates the memory that the file asks for before it looks at the size of the data.
         (count,) = struct.unpack("<Q", self.read(8))
         data = self.read(min(count, sys.maxsize))
         if len(data) < count:
@@ -130,14 +130,14 @@ def loads(data: bytes, source: str) -> dict[str, Any]:
     """Read a pickled dictionary of arrays and plain containers.
 
     Args:
-        data: the file's bytes.
-        source: the file's name, for the error.
+        data: Bytes of the file.
+        source: Name of the file, for the error.
 
     Returns:
         The dictionary, its keys as text.
 
     Raises:
-        ValueError: the file is damaged, is no dictionary, or asks for anything else to be run.
+        ValueError: If the file is damaged, is no dictionary, or asks for anything else to be run.
     """
     try:
         document = _Unpickler(io.BytesIO(data), encoding="bytes").load()

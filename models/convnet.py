@@ -12,7 +12,7 @@ _SLOPE = 0.1
 
 
 def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
-    """See `models.build`; `dropout` follows both poolings."""
+    """Build the trunk, see `models.build`; `dropout` follows both poolings."""
     x = inputs = keras.Input(input_shape)
     for filters in (128, 256):
         for _ in range(3):

@@ -1,6 +1,6 @@
 """Mini: a small trunk of our own (about 72,000 parameters) for laptops, demos and tests.
 
-Six 3 x 3 convolutions in three widths, halved twice; any images of 8 pixels and up.
+It has six 3 x 3 convolutions in three widths and is halved twice. It takes any images of 8 pixels and up.
 """
 
 import keras
@@ -11,7 +11,7 @@ SMALLEST = 8
 
 
 def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
-    """See `models.build`; `dropout` follows both poolings."""
+    """Build the trunk, see `models.build`; `dropout` follows both poolings."""
     x = inputs = keras.Input(input_shape)
     for number, filters in enumerate((16, 32, 64)):
         if number:

@@ -12,7 +12,7 @@ _GROUPS = (((192, 5), (160, 1), (96, 1)), ((192, 5), (192, 1), (192, 1)), ((192,
 
 
 def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
-    """See `models.build`; `dropout` follows both poolings."""
+    """Build the trunk, see `models.build`; `dropout` follows both poolings."""
     x = inputs = keras.Input(input_shape)
     for number, group in enumerate(_GROUPS):
         if number:

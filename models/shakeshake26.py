@@ -1,8 +1,8 @@
 """Shake-Shake 26 2x96d (Gastaldi 2017, arXiv:1705.07485), the residual network of Tarvainen & Valpola 2017.
 
-Twelve blocks of two branches with two convolutions each, 96, 192 and 384 wide. Each block averages its branches here;
-in training they are shaken (`sesemi.primitives.layers.ShakeShake` takes the place of each Average). On 32 x 32 images
-the feature map is 8 x 8 x 384.
+It has twelve blocks, 96, 192 and 384 wide, of two branches with two convolutions each. Each block averages its branches
+here. In training they are shaken (`sesemi.primitives.layers.ShakeShake` takes the place of each Average). On 32 x 32
+images the feature map is 8 x 8 x 384.
 """
 
 import keras
@@ -15,10 +15,10 @@ _BLOCKS = 4
 
 
 def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
-    """See `models.build`.
+    """Build the trunk, see `models.build`.
 
     Raises:
-        ValueError: a dropout, for which the published network has no place.
+        ValueError: If a dropout is given: the published network has no place for it.
     """
     if dropout:
         raise InputError("shakeshake26 has no place for it", setting="trunk_dropout", value=dropout, cure="use 0")
@@ -52,7 +52,10 @@ def _norm(x):
 
 
 def _halve(x, width: int):
-    """Every second pixel, and every second pixel of the image moved by one, each through its own 1 x 1 convolution."""
+    """Halve an image: every second pixel, and every second pixel of the image moved by one.
+
+    Each half goes through its own 1 x 1 convolution.
+    """
     x = keras.layers.ReLU()(x)
     odd = keras.layers.ZeroPadding2D(((0, 1), (0, 1)))(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
     halves = [keras.layers.AveragePooling2D(1, strides=2)(pixels) for pixels in (x, odd)]

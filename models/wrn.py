@@ -1,7 +1,7 @@
 """WRN-28-2 (Zagoruyko & Komodakis 2016, arXiv:1605.07146) in the max-pool variant of Tran 2019.
 
-The first block of a group widens at stride 1, and groups 2 and 3 are halved by max-pooling after it. On 32 x 32
-images the feature map is 8 x 8 x 128.
+The first block of a group widens at stride 1. Groups 2 and 3 are halved by max-pooling after it. On 32 x 32 images the
+feature map is 8 x 8 x 128.
 """
 
 import keras
@@ -13,7 +13,7 @@ _BLOCKS = 4
 
 
 def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
-    """See `models.build`; `dropout` lies between the two convolutions of the identity blocks."""
+    """Build the trunk, see `models.build`; `dropout` lies between the two convolutions of the identity blocks."""
     inputs = keras.Input(input_shape)
     x = norm_relu(conv(inputs, 16, 3, use_bias=False))
     for group, width in enumerate((32, 64, 128)):
@@ -27,7 +27,7 @@ def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
 
 
 def _widen(x, width: int):
-    """Both paths start from the same input, which is normalized and activated already."""
+    """Add a block whose two paths start from the same input, which is normalized and activated already."""
     y = norm_relu(conv(x, width, 3, use_bias=False))
     y = conv(y, width, 3, use_bias=False)
     return keras.layers.Add()([y, conv(x, width, 1, use_bias=False)])

@@ -25,7 +25,10 @@ class Operation(NamedTuple):
     moves: bool = False
 
     def magnitudes(self, uniform, level: float | None):
-        """Random ones from numbers in [0, 1), or `level` as a part of the range, with a random sign if it has two."""
+        """Return magnitudes, random ones from `uniform` in [0, 1), or `level` as a part of the range.
+
+        With a `level`, the sign is random if the range has two.
+        """
         if level is None:
             steps = self.low + ops.floor(uniform * (self.high - self.low + 1))
         elif self.low < 0:
@@ -36,14 +39,14 @@ class Operation(NamedTuple):
 
 
 def apply(name: str, images, magnitudes, fill: int = 127):
-    """One operation alone.
+    """Apply one operation alone.
 
     Args:
-        name: of `OPERATIONS`.
+        name: Key of `OPERATIONS`.
         images: ``[B, H, W, C]``, whole numbers in ``0 … 255``, of any dtype.
-        magnitudes: ``[B]``, what Pillow calls factor, bits, threshold or angle; a shear's coefficient; a translation's
-            part of the side. Multiples of 2**-12 are exact.
-        fill: grey of what comes from outside of an image.
+        magnitudes: ``[B]``: Pillow's factor, bits, threshold or angle; a shear's coefficient; a translation's part of
+            the side. Multiples of 2**-12 are exact.
+        fill: Grey of pixels from outside of an image.
 
     Returns:
         ``[B, H, W, C]`` float32, whole numbers in ``0 … 255``.
@@ -80,7 +83,7 @@ def _equalize(images, magnitudes):
 
 
 def _look_up(images, tables):
-    """Each pixel's entry of the table of its image and channel, ``[b, C, 256]``."""
+    """Return each pixel's entry of the table of its image and channel, ``[b, C, 256]``."""
     tables = ops.reshape(ops.cast(tables, "float32"), (-1,))
     return ops.take(tables, ops.cast(images, "int32") + _first_bins(images))
 
@@ -95,7 +98,7 @@ def _blend(degenerate, images, factor):
 
 
 def _luma(images):
-    """``[b, H, W, 1]``: Pillow's L of three channels, the rounded mean of any other number."""
+    """Return ``[b, H, W, 1]``: Pillow's L of three channels, the rounded mean of any other number."""
     channels = images.shape[-1]
     if channels == 3:
         weighted = ops.sum(images * np.array([19595, 38470, 7471], np.float32), axis=-1, keepdims=True)
@@ -105,14 +108,14 @@ def _luma(images):
 
 
 def _mean(images):
-    """``[b, 1, 1, 1]``: the rounded mean of grey images."""
+    """Return ``[b, 1, 1, 1]``: the rounded mean of grey images."""
     pixels = images.shape[1] * images.shape[2]
     total = ops.sum(ops.cast(images, "int32"), axis=(1, 2, 3), keepdims=True)
     return ops.cast((2 * total + pixels) // (2 * pixels), "float32")
 
 
 def _smooth(images):
-    """Pillow's SMOOTH, which leaves the border as it is."""
+    """Apply Pillow's SMOOTH, which leaves the border as it is."""
     if min(images.shape[1:3]) < 3:
         return images
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
@@ -122,7 +125,7 @@ def _smooth(images):
 
 
 def select(condition, images, others):
-    """`ops.where`, which TensorFlow computes slowly where the condition is broadcast; exact in uint8, modulo 256."""
+    """Select like `ops.where`, which is slow in TensorFlow with a broadcast condition; exact in uint8, modulo 256."""
     return others + ops.cast(condition, others.dtype) * (images - others)
 
 
@@ -132,7 +135,7 @@ def _posterize(images, bits):
 
 
 def _rotate(degrees, height, width):
-    """Counter-clockwise around the middle."""
+    """Return places for a counter-clockwise rotation around the middle."""
     radians = -ops.cast(degrees, "float64") * (np.pi / 180)
     cos, sin = ops.cos(radians), ops.sin(radians)
     across, down = width / 2, height / 2
@@ -147,10 +150,10 @@ def _places(magnitudes, *coefficients):
 
 
 def affine(images, places, fill):
-    """Pillow's affine transform with its nearest pixel, found in numbers of 16 bits after the point.
+    """Apply Pillow's affine transform with its nearest pixel, found in numbers of 16 bits after the point.
 
-    `places` ``[b, 6]`` holds what the column, the row and 1 are multiplied with to find the column that a pixel comes
-    from, and then the same for its row.
+    `places` ``[b, 6]`` holds six factors. The first three, multiplied with the column, the row and 1, give the column
+    that a pixel comes from. The other three give its row.
     """
     batch, height, width, channels = images.shape
     across, down, start = (ops.stack([places[:, i], places[:, 3 + i]])[..., None, None] for i in range(3))

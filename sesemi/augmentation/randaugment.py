@@ -1,9 +1,9 @@
-"""RandAugment and Cutout on the device, an own draw for every image, the whole batch at once.
+"""RandAugment and Cutout on the device, with an own draw for every image, the whole batch at once.
 
 RandAugment: Cubuk et al. 2020 (arXiv:1909.13719); Cutout: DeVries & Taylor 2017 (arXiv:1708.04552). The operations and
-their ranges are FixMatch's (Sohn et al. 2020, arXiv:2001.07685), the pixels are Pillow's to the bit. Pixels
-are whole numbers in float32 and magnitudes multiples of 2**-12, which makes products and sums exact: whether they are
-fused changes nothing, so that eager mode, a graph and XLA agree to the bit.
+their ranges are FixMatch's (Sohn et al. 2020, arXiv:2001.07685). The pixels are Pillow's to the bit. Pixels are whole
+numbers in float32 and magnitudes are multiples of 2**-12, which makes products and sums exact. Whether they are fused
+then changes nothing, so eager mode, a graph and XLA agree to the bit.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ class RandAugment:
     """A few random operations on every image, then a grey square.
 
     Args:
-        operations: rounds; in each, one operation is drawn for every image.
-        level: None draws every magnitude uniformly from its operation's range; a number in [0, 1] takes that part of
-            it, and only the sign of rotations, shears and translations is random.
-        probability: with which a drawn operation is applied.
-        cutout: side of the square, as a part of the shorter side of the image; 0 for none.
+        operations: Number of rounds; in each, one operation is drawn for every image.
+        level: None draws every magnitude uniformly from its operation's range. A number in [0, 1] takes that part of
+            the range, and only the sign of rotations, shears and translations is random.
+        probability: Probability that a drawn operation is applied.
+        cutout: Side of the square, as a part of the shorter side of the image; 0 for none.
         cutout_side: ``random`` draws the side uniformly, in pixels, from 0 to `cutout`; ``fixed`` takes `cutout`.
-        fill: grey of the square and of what comes from outside of an image, in ``0 … 255``.
+        fill: Grey of the square and of pixels from outside of an image, in ``0 … 255``.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: If an argument is out of its range.
     """
 
     operations: int = 2
@@ -54,15 +54,15 @@ class RandAugment:
             raise ValueError(f"fill is {self.fill!r}; give a whole number in 0 … 255")
 
     def __call__(self, images, draws: Draws):
-        """One view of every image: a pure function of `images` and `draws`.
+        """Return one view of every image: a pure function of `images` and `draws`.
 
         The batch, padded with itself to a multiple of the number of operations, is shuffled and cut into equal shares,
-        one for each operation: every operation is as likely for every image, and a batch has as many images of each.
+        one for each operation. So every operation is as likely for every image, and a batch has as many images of each.
 
         Args:
-            images: ``[B, H, W, C]``, raw pixels in ``0 … 255``, of any dtype; a static shape, B included. Fractions
-                are cut off.
-            draws: where the random numbers come from.
+            images: ``[B, H, W, C]``, raw pixels in ``0 … 255``, of any dtype; a static shape, B included. Fractions are
+                cut off.
+            draws: Source of the random numbers.
 
         Returns:
             ``[B, H, W, C]`` float32, whole numbers in ``0 … 255``.
@@ -76,7 +76,7 @@ class RandAugment:
         return ops.cast(self._cut_out(images, draws.at("cutout")) if self.cutout else images, "float32")
 
     def _rounds(self, images, draws: Draws):
-        """As a loop, so that the operations are traced and compiled once."""
+        """Apply the rounds in a loop, so that the operations are traced and compiled once."""
         count, rounds = images.shape[0], [draws.at(str(number)) for number in range(self.operations)]
         orders = ops.stack([own.permutation("order", count) for own in rounds])
         magnitudes, applied = (
@@ -92,7 +92,7 @@ class RandAugment:
         return ops.fori_loop(0, self.operations, one, images)
 
     def _operate(self, images, uniform):
-        """Each operation on its share of the images; those that move pixels share one gather."""
+        """Apply each operation to its share of the images; those that move pixels share one gather."""
         share, changed, places = images.shape[0] // len(OPERATIONS), [], []
         for number, operation in enumerate(OPERATIONS.values()):
             own = slice(number * share, (number + 1) * share)

@@ -1,7 +1,7 @@
-"""Views on the device: shift, mirror and noise, and RandAugment in strong ones; an own draw for every image.
+"""Views on the device: shift, mirror and noise, and RandAugment in strong ones, with an own draw for every image.
 
-Weak views are those of Tran 2019: they act on the preprocessed images, and the noise comes last. A strong view
-is shifted and mirrored like a weak one, then distorted by `RandAugment` while it is raw pixels, then preprocessed;
+Weak views are those of Tran 2019: they act on the preprocessed images, and the noise comes last. A strong view is
+shifted and mirrored like a weak one, then distorted by `RandAugment` while it is raw pixels, then preprocessed. The
 noise comes last here too.
 """
 
@@ -17,13 +17,13 @@ KINDS = ("weak", "unflipped", "strong")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strong the views are.
+    """Strength of the views.
 
     Args:
-        shift: largest shift along each axis, in pixels; every whole number up to it is as likely.
-        flip: whether half of the ``weak`` views are mirrored left-right.
-        noise: standard deviation of the Gaussian noise, on the scale of the preprocessed images.
-        strong: what a strong view goes through.
+        shift: Largest shift along each axis, in pixels; every whole number up to it is as likely.
+        flip: True mirrors half of the ``weak`` and ``strong`` views left-right.
+        noise: Standard deviation of the Gaussian noise, on the scale of the preprocessed images.
+        strong: Distortion of a strong view.
     """
 
     shift: int = 2
@@ -32,19 +32,19 @@ class Augmentation:
     strong: RandAugment = field(default_factory=RandAugment)
 
     def view(self, kind: str, images, draws: Draws, preprocess):
-        """One view of every image.
+        """Return one view of every image.
 
         Args:
             kind: ``weak``, ``unflipped`` for a branch that learns from mirroring, or ``strong``.
             images: ``[B, H, W, C]`` raw pixels in 0 … 255; a static shape, B included.
-            draws: where the random numbers come from.
-            preprocess: from raw pixels to what the trunk sees, ``[B, H, W, C]`` float32.
+            draws: Source of the random numbers.
+            preprocess: Function from raw pixels to the input of the trunk, ``[B, H, W, C]`` float32.
 
         Returns:
             ``[B, H, W, C]`` float32.
 
         Raises:
-            ValueError: an unknown kind.
+            ValueError: If the kind is unknown.
         """
         if kind not in KINDS:
             raise ValueError(f"no view {kind!r}; choose from {', '.join(KINDS)}")
@@ -61,14 +61,14 @@ class Augmentation:
 def shift_and_flip(images, offsets, flips=None):
     """Shift by whole pixels, then mirror, in one gather.
 
-    Pixels from outside are reflected with the edge repeated (``c b a | a b c``), which is what scipy's ndimage, and
-    so the 2019 program, calls reflection.
+    Pixels from outside are reflected with the edge repeated (``c b a | a b c``). scipy's ndimage, and so the 2019
+    program, calls this reflection.
 
     Args:
         images: ``[B, H, W, C]``.
-        offsets: ``[B, 2]`` int32, rows and columns: pixel ``(r, c)`` of the result is pixel ``(r + offset[0],
-            c + offset[1])`` of the image; at most the image's side.
-        flips: ``[B]`` bool, which images to mirror left-right; None for none.
+        offsets: ``[B, 2]`` int32, rows and columns: pixel ``(r, c)`` of the result is pixel
+            ``(r + offset[0], c + offset[1])`` of the image; at most the image's side.
+        flips: ``[B]`` bool, true for images to mirror left-right; None for none.
 
     Returns:
         ``[B, H, W, C]``.

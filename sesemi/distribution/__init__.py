@@ -1,1 +1,1 @@
-"""Devices and processes: how TensorFlow starts, which devices share a run, what workers agree on."""
+"""Devices and processes: the start of TensorFlow, the devices that share a run, and agreement between workers."""

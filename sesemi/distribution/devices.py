@@ -1,4 +1,4 @@
-"""Which devices share a run: from the flags to a strategy, or one line that says why not."""
+"""Devices that share a run: from the flags to a strategy, or one line that says why not."""
 
 import tensorflow as tf
 
@@ -11,10 +11,10 @@ from sesemi.primitives import replicas
 
 
 def strategy(config: RunConfig) -> tf.distribute.Strategy:
-    """Of a run; the default one for a single device.
+    """Return the strategy of a run; the default one for a single device.
 
     Raises:
-        InputError: there are not as many devices as the flags say, or the batches do not divide by their number.
+        InputError: If there are not as many devices as the flags say, or the batches do not divide by their number.
     """
     found = replicas.of_workers() if workers.addresses() else replicas.on_devices(_names(config))
     count = found.num_replicas_in_sync
@@ -66,11 +66,11 @@ def check_batches(config: RunConfig, count: int) -> None:
     """Refuse batches that cannot be shared out evenly.
 
     Args:
-        config: of the run.
-        count: devices that share a step.
+        config: Settings of the run.
+        count: Number of devices that share a step.
 
     Raises:
-        InputError: with the nearest sizes that can.
+        InputError: If they cannot; the message has the nearest sizes that can.
     """
     for name in ("batch_size", "labeled_batch_size"):
         size = getattr(config, name)

@@ -1,6 +1,6 @@
-"""Wait, for a limited time, until all workers of a run are there.
+"""Rendezvous: wait, for a limited time, until all workers of a run are there.
 
-TensorFlow would wait for an hour, deaf to Ctrl-C. Standard library only, before TensorFlow is loaded.
+TensorFlow would wait for an hour, deaf to Ctrl-C. Standard library only, because this runs before TensorFlow is loaded.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ _PATIENCE_S = 5.0
 
 
 def wait_for_all(addresses: Sequence[str], number: int, *, seconds: float = 600.0) -> None:
-    """Worker 0 listens at its address until every other one has called; then all go on.
+    """Wait for all workers: worker 0 listens at its address until every other one has called; then all go on.
 
     Args:
         addresses: ``HOST:PORT`` of each worker.
-        number: which of them this is.
-        seconds: how long to wait.
+        number: Number of this worker.
+        seconds: Longest time to wait, in seconds.
 
     Raises:
-        InputError: some did not come, or the address is not this machine's or in use.
+        InputError: If some did not come, or the address is not this machine's or in use.
     """
     until = time.monotonic() + seconds
     if number == 0:
@@ -47,7 +47,7 @@ def _receive(addresses: Sequence[str], until: float, seconds: float) -> None:
                 callers.append(caller)
                 missing.discard(_who(caller))
             for caller in callers:
-                # Whoever closes first keeps the port for a while, and here TensorFlow needs it.
+                # The side that closes first keeps the port for a while, and here TensorFlow needs it.
                 with contextlib.suppress(OSError):
                     caller.sendall(b"go")
                     caller.recv(1)
@@ -62,7 +62,7 @@ def _receive(addresses: Sequence[str], until: float, seconds: float) -> None:
 
 
 def _who(caller: socket.socket) -> int:
-    """The number that a worker says; 0 for a stranger."""
+    """Return the number that a worker says; 0 for a stranger."""
     caller.settimeout(_PATIENCE_S)
     try:
         said = caller.recv(64)

@@ -1,4 +1,4 @@
-"""Several processes that share a run (`tf.distribute.MultiWorkerMirroredStrategy`): who is who, and what all must know.
+"""Processes that share a run (`tf.distribute.MultiWorkerMirroredStrategy`): their numbers, and what all must know.
 
 Worker 0 is the chief: it alone reads and writes the run folder, and tells the others where the run stands.
 """
@@ -36,27 +36,27 @@ _PATIENCE_S = 2.0
 
 
 def addresses() -> list[str]:
-    """``HOST:PORT`` of all workers, the chief first; empty for a run of one process."""
+    """Return ``HOST:PORT`` of all workers, the chief first; empty for a run of one process."""
     found = cluster_of(os.environ.get("TF_CONFIG"))
     return found[0] if found else []
 
 
 def number() -> int:
-    """Which of `addresses` this process is."""
+    """Return the place of this process in `addresses`."""
     found = cluster_of(os.environ.get("TF_CONFIG"))
     return found[1] if found else 0
 
 
 def is_chief() -> bool:
-    """Whether this process writes the run folder."""
+    """Return whether this process writes the run folder."""
     return number() == 0
 
 
 def share(value: Any) -> list[Any]:
-    """What every worker says, in their order; waits until all have said it.
+    """Return the values of all workers, in their order; wait until all have given one.
 
     Args:
-        value: of this one, for JSON.
+        value: Value of this worker, for JSON.
     """
     if not addresses():
         return [value]
@@ -67,7 +67,7 @@ def share(value: Any) -> list[Any]:
 
 
 def from_chief(values: np.ndarray) -> np.ndarray:
-    """The chief's array, of the same shape and type on every worker."""
+    """Return the chief's array, of the same shape and type on every worker."""
     if not addresses():
         return values
     # A sum, and not a row a worker: tables of all images are large.
@@ -75,7 +75,7 @@ def from_chief(values: np.ndarray) -> np.ndarray:
 
 
 def _gathered(values: np.ndarray) -> np.ndarray:
-    """``[workers, ...]``."""
+    """Return the values of all workers, ``[workers, ...]``."""
     rows = _on_all(lambda: replicas.gather(tf.constant(values)[None]))
     return rows[:: len(replicas.of_workers().extended.worker_devices)]
 
@@ -179,7 +179,7 @@ def _answers(address: str) -> bool:
 
 
 def code_digest(versions: dict[str, str]) -> str:
-    """SHA-256 of this program's own files and of the packages' versions."""
+    """Return the SHA-256 of this program's own files and of the packages' versions."""
     root, digest = Path(__file__).parents[2], hashlib.sha256(json.dumps(versions).encode())
     for folder in ("sesemi", "models", "datasets"):
         for path in sorted((root / folder).rglob("*.py")):

@@ -1,1 +1,1 @@
-"""The use of a trained classifier: probabilities, metrics, saved files, conversions, pictures and test sets."""
+"""Use of a trained classifier: probabilities, metrics, saved files, conversions, pictures and test sets."""

@@ -1,4 +1,4 @@
-"""How far the confidence of a classifier is true: reliability, expected calibration error, likelihood."""
+"""Calibration of a classifier's confidence: reliability, expected calibration error, likelihood."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class Reliability:
     """Images by the confidence of their predicted class, in bins of equal width over (0, 1].
 
     Args:
-        counts: ``[bins]`` int, images.
-        confidence: ``[bins]``, the mean in each bin; NaN in an empty one.
-        accuracy: ``[bins]``, the share that is right; NaN in an empty one.
+        counts: ``[bins]`` int, number of images.
+        confidence: ``[bins]``, mean confidence in each bin; NaN in an empty one.
+        accuracy: ``[bins]``, share of the images that are right; NaN in an empty bin.
     """
 
     counts: np.ndarray
@@ -24,12 +24,12 @@ class Reliability:
 
 
 def reliability(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
-    """What a reliability diagram shows (Guo et al. 2017, arXiv:1706.04599, section 2).
+    """Return the values of a reliability diagram (Guo et al. 2017, arXiv:1706.04599, section 2).
 
     Args:
         probs: ``[N, classes]`` in [0, 1].
         labels: ``[N]`` int.
-        bins: how many; bin m of M holds confidences in ((m - 1) / M, m / M], and the first one 0 too.
+        bins: Number of bins. Bin m of M holds confidences in ((m - 1) / M, m / M], and the first one 0 too.
     """
     confidence = probs.max(axis=1).astype(np.float64)
     right = probs.argmax(axis=1) == labels
@@ -45,15 +45,15 @@ def reliability(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reli
 
 
 def expected_calibration_error(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
-    """Mean distance of confidence and accuracy, by bins (Naeini et al. 2015; Guo et al. 2017, eq. 3).
+    """Return the mean distance of confidence and accuracy, by bins (Naeini et al. 2015; Guo et al. 2017, eq. 3).
 
     Args:
         probs: ``[N, classes]`` in [0, 1].
         labels: ``[N]`` int.
-        bins: see `reliability`.
+        bins: See `reliability`.
 
     Returns:
-        In [0, 1].
+        A number in [0, 1].
     """
     found = reliability(probs, labels, bins)
     return float(np.nansum(found.counts * np.abs(found.accuracy - found.confidence)) / len(labels))

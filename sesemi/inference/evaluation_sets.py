@@ -24,10 +24,10 @@ def is_named(dataset: str) -> bool:
 
 
 def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
-    """Refuse what `test_set` cannot find.
+    """Refuse a data set that `test_set` cannot find.
 
     Raises:
-        InputError: neither a data set's name nor a folder.
+        InputError: If it is neither a data set's name nor a folder, or a folder is given with a `data_dir`.
     """
     if is_named(dataset):
         return
@@ -41,21 +41,21 @@ def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
 def test_set(
     dataset: str, data_dir: str | None, saved, *, labels_file: str | None, trained_on: str | None
 ) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
-    """The test images of a data set, or of a folder, with the model's classes.
+    """Return the test images of a data set, or of a folder, with the model's classes.
 
     Args:
-        dataset: a name of `datasets.load`, or a folder with ``CLASS/...`` or ``test/CLASS/...``.
-        data_dir: where a named data set lies; None: see `datasets.load`.
-        saved: the model, `sesemi.inference.saved.Saved`.
-        labels_file: a table of labels, for ``folder``.
-        trained_on: `ImageData.sha256` of what the model was trained on, if it is known: where test images are set aside
-            and the data are others, a line says so.
+        dataset: Name of `datasets.load`, or a folder with ``CLASS/...`` or ``test/CLASS/...``.
+        data_dir: Folder of a named data set; None: see `datasets.load`.
+        saved: Model, `sesemi.inference.saved.Saved`.
+        labels_file: Path of a table of labels, for ``folder``.
+        trained_on: `ImageData.sha256` of the data that the model was trained on, if it is known. A line warns if test
+            images are set aside and the data are others.
 
     Returns:
         The images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
 
     Raises:
-        InputError: it cannot be found or read, or its classes are not the model's.
+        InputError: If it cannot be found or read, or its classes are not the model's.
     """
     refuse_unknown_set(dataset, data_dir)
     if is_named(dataset):

@@ -1,4 +1,4 @@
-"""How the exported classifier is written for other runtimes, and read back by them."""
+"""Formats of the exported classifier for other runtimes, to write it and to read it back."""
 
 import importlib.util
 import tempfile
@@ -15,14 +15,15 @@ _OPSET = 17
 
 
 class Format(NamedTuple):
-    """A way to write a model down.
+    """Way to write a model down.
 
     Args:
-        suffix: of its file; empty: it is a folder.
-        packages: modules that it needs beyond requirements.txt.
-        write: from a Keras model and a path.
-        read: gives its own runtime's function from uint8 ``[B, H, W, C]`` to probabilities ``[B, classes]``.
-        use: how that runtime takes images.
+        suffix: Suffix of the file; empty: it is a folder.
+        packages: Modules that it needs beyond requirements.txt.
+        write: Function that writes a Keras model to a path.
+        read: Function that reads a path and gives its own runtime's function from uint8 ``[B, H, W, C]`` to
+            probabilities ``[B, classes]``.
+        use: Text that says how that runtime takes images.
     """
 
     suffix: str
@@ -50,7 +51,7 @@ def _write_saved_model(model, path: Path) -> None:
 def _read_saved_model(path: Path):
     import tensorflow as tf
 
-    # The functions of a loaded model live no longer than it does.
+    # The functions of a loaded model live no longer than it does, so the lambda holds the model.
     loaded = tf.saved_model.load(str(path))
     return lambda images: loaded.signatures["serving_default"](**{INPUT: tf.constant(images)})[OUTPUT].numpy()
 
@@ -67,7 +68,7 @@ def _read_tflite(path: Path):
     import tensorflow as tf
 
     interpreter = tf.lite.Interpreter(model_path=str(path))
-    # A runner for each call: it resizes the input, from the batch of 1 that the file has, to that of its call.
+    # Each call gets a runner of its own: it resizes the input, from the file's batch of 1, to the batch of the call.
     return lambda images: interpreter.get_signature_runner()(**{INPUT: images})[OUTPUT]
 
 
@@ -93,15 +94,15 @@ FORMATS = {
     "tflite": Format(".tflite", (), _write_tflite, _read_tflite, "any batch size, by its signature runner"),
     "onnx": Format(".onnx", ("tf2onnx", "onnx", "onnxruntime"), _write_onnx, _read_onnx, "any batch size"),
 }
-# Tried together with Keras 3.15, TensorFlow 2.21 and numpy 2.4.
+# These were tried together with Keras 3.15, TensorFlow 2.21 and numpy 2.4.
 INSTALL = {"tf2onnx": "tf2onnx~=1.17.0", "onnx": "onnx~=1.23.0", "onnxruntime": "onnxruntime~=1.32.0"}
 
 
 def require(name: str) -> None:
-    """Look for what a format needs, without loading it.
+    """Look for the packages of a format, without loading them.
 
     Raises:
-        InputError: a package is missing.
+        InputError: If a package is missing.
     """
     missing = [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
     if missing:

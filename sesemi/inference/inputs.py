@@ -1,4 +1,4 @@
-"""Pictures that a user names (files, folders, arrays, test sets), brought to what a model takes, a batch at a time."""
+"""Pictures that a user names (files, folders, arrays, test sets), as the input of a model, a batch at a time."""
 
 import itertools
 import os
@@ -25,11 +25,11 @@ _LUMA = np.array([19595, 38470, 7471], np.uint32)
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A place that a user names.
+    """Place that a user names.
 
     Args:
-        path: of a picture, a folder or a ``.npy`` file.
-        count: how many pictures it has.
+        path: Path of a picture, a folder or a ``.npy`` file.
+        count: Number of its pictures.
         images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8 of a ``.npy`` file, not read yet; else None.
     """
 
@@ -38,7 +38,7 @@ class Source:
     images: np.ndarray | lazy_images.NumpyFile | None = None
 
     def items(self) -> Iterator[Item]:
-        """All of them, in order."""
+        """Yield all of them, in order."""
         if self.images is not None:
             yield from rows(f"{self.path}[{{}}]", self.images)
         else:
@@ -51,10 +51,10 @@ class Batch:
     """Some pictures, decoded.
 
     Args:
-        names: of those that are whole.
+        names: Names of those that are whole.
         positions: ``[n]`` int, the places of these among all items, from 0.
         images: ``[n, H, W, C]`` uint8.
-        broken: names of those that came between and cannot be decoded, and why.
+        broken: Names of those that came between and cannot be decoded, and the reasons.
     """
 
     names: list[str]
@@ -64,10 +64,10 @@ class Batch:
 
 
 def gather(paths: Sequence[str]) -> list[Source]:
-    """Look for what was named, and count the pictures.
+    """Look for the named places, and count their pictures.
 
     Raises:
-        InputError: something is missing, or has no picture.
+        InputError: If something is missing, or has no picture.
     """
     return [_source(Path(path)) for path in paths]
 
@@ -104,10 +104,10 @@ def _array(path: Path) -> lazy_images.NumpyFile:
 
 
 def rows(name: str, images) -> Iterator[Item]:
-    """The rows of an array, or of what is indexed by slices like one.
+    """Yield the rows of an array, or of an object that is indexed by slices like one.
 
     Args:
-        name: of a row; ``{}`` is where its number goes.
+        name: Name of a row; ``{}`` is the place of its number.
         images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8.
     """
     before, after = name.rsplit("{}", 1)
@@ -117,21 +117,21 @@ def rows(name: str, images) -> Iterator[Item]:
 
 
 class Reader:
-    """Decodes items to the shape that a model takes; called by several threads at once.
+    """Decoder of items to the shape that a model takes; called by several threads at once.
 
     Args:
-        shape: height, width and channels.
-        resize: how pictures of another size are brought to it, see `image_files.decode`.
+        shape: Height, width and channels.
+        resize: Way to bring pictures of another size to it, see `image_files.decode`.
     """
 
     def __init__(self, shape: tuple[int, int, int], resize: str):
         self.shape, self._resize = tuple(shape), resize
 
     def refuse(self, source: Source) -> None:
-        """Refuse what can never fit.
+        """Refuse a source that can never fit.
 
         Raises:
-            InputError: another number of channels, or a model of images that are not square.
+            InputError: If it has another number of channels, or the model takes images that are not square.
         """
         height, width, channels = self.shape
         shape = None if source.images is None else source.images.shape[1:]
@@ -147,10 +147,10 @@ class Reader:
         return shape == self.shape or (*shape, 1) == self.shape
 
     def __call__(self, what: Path | np.ndarray) -> np.ndarray:
-        """One picture ``[H, W, C]`` uint8.
+        """Return one picture ``[H, W, C]`` uint8.
 
         Raises:
-            image_files.BrokenImageError: it cannot be decoded.
+            image_files.BrokenImageError: If it cannot be decoded.
         """
         if isinstance(what, np.ndarray):
             if self._fits(what.shape):
@@ -162,12 +162,12 @@ class Reader:
 
 
 def grey(images: np.ndarray) -> np.ndarray:
-    """Luma of RGB, as Pillow's mode ``L``: ``[..., 3]`` uint8 to ``[..., 1]`` uint8."""
+    """Return the luma of RGB, as Pillow's mode ``L``: ``[..., 3]`` uint8 to ``[..., 1]`` uint8."""
     return ((images @ _LUMA + 0x8000) >> 16).astype(np.uint8)[..., None]
 
 
 def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
-    """Decode by several threads; what is broken is left out, and every batch but the last has `size` pictures."""
+    """Decode by several threads. Broken pictures are left out; every batch except the last has `size` pictures."""
     items = enumerate(items)
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="read") as threads:
         while True:
@@ -195,7 +195,7 @@ def _attempt(read: Reader, what: Path | np.ndarray) -> np.ndarray | image_files.
 
 
 def ahead(found: Iterator[Batch]) -> Iterator[Batch]:
-    """The same; the next one is made by a thread while this one is used."""
+    """Yield the same batches; a thread makes the next one while this one is used."""
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
         upcoming = thread.submit(next, found, None)
         while (batch := upcoming.result()) is not None:

@@ -1,4 +1,4 @@
-"""Class probabilities of many images, with one view or the average of several, and what they say of the errors."""
+"""Class probabilities of many images, with one view or the average of several, and error rates from them."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,15 +16,15 @@ _VIEW_SEED = 2019
 
 
 class Compiled:
-    """A traced function from images ``[rows, H, W, C]`` to probabilities; trace it once, use it often.
+    """Traced function from images ``[rows, H, W, C]`` to probabilities; trace it once, use it often.
 
     Under a strategy, the devices of this process share the images of a call.
 
     Args:
-        classify: what it does, from ``[BATCH, H, W, C]``.
+        classify: Function of ``[BATCH, H, W, C]`` to be traced.
 
     Attributes:
-        rows: images of a call.
+        rows: Number of images of a call.
     """
 
     def __init__(self, classify: Callable[[Any], Any]):
@@ -38,7 +38,7 @@ class Compiled:
         return lambda parts: self._strategy.run(classify, args=(parts,))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities ``[rows, classes]``."""
+        """Return probabilities ``[rows, classes]``."""
         if self._devices == 1:
             return np.asarray(self._classify(images))
         parts = iter(np.split(images, self._devices))
@@ -51,7 +51,7 @@ class Rows:
     """Some images, read when they are sliced: a copy of all might not fit.
 
     Args:
-        images: ``[N, H, W, C]``, or what is indexed like that.
+        images: ``[N, H, W, C]``, or an object that is indexed like that.
         index: ``[n]`` int.
     """
 
@@ -66,11 +66,11 @@ class Rows:
 
 
 def probabilities(classify: Callable[[Any], Any], images) -> np.ndarray:
-    """Probabilities of every image, each exactly once, in batches of one fixed size (so one trace).
+    """Return probabilities of every image, each exactly once, in batches of one fixed size (so one trace).
 
     Args:
-        classify: from uint8 ``[BATCH, H, W, C]`` to ``[BATCH, classes]``, or a `Compiled` of such.
-        images: ``[N, H, W, C]`` uint8, or what is sliced like that.
+        classify: Function from uint8 ``[BATCH, H, W, C]`` to ``[BATCH, classes]``, or a `Compiled` of such.
+        images: ``[N, H, W, C]`` uint8, or an object that is sliced like that.
 
     Returns:
         ``[N, classes]`` float32.
@@ -89,22 +89,22 @@ def _batches(images, rows: int = BATCH) -> Iterator[tuple[np.ndarray, int]]:
 
 
 class MultiView:
-    """The mean of the probabilities of several views of every image (Tran 2019, the published DenseEvaluator).
+    """Mean of the probabilities of several views of every image (Tran 2019, the published DenseEvaluator).
 
     The views are {as it is, shifted} x {clean, noisy}, and where mirroring keeps the class x {as it is, mirrored}:
     eight, or four. A shift is never 0 along either axis. All are drawn from a fixed seed. One view is computed after
-    the other, so memory does not grow with their number. Traced once, however many batches follow.
+    the other, so memory does not grow with their number. The function is traced once, however many batches follow.
 
     Args:
-        model: an exported model (`sesemi.training.export`), whose parts ``preprocess`` and ``classifier`` are used.
-        augmentation: largest shift, whether to mirror, and the noise.
+        model: Exported model (`sesemi.training.export`); its parts ``preprocess`` and ``classifier`` are used.
+        augmentation: Largest shift, mirroring, and noise of the views.
 
     Attributes:
-        count: number of views.
-        rows: images of a call, at most.
+        count: Number of views.
+        rows: Largest number of images of a call.
 
     Raises:
-        ValueError: the model has no such parts.
+        ValueError: If the model has no such parts.
     """
 
     rows = BATCH
@@ -124,11 +124,11 @@ class MultiView:
         self._view = view
 
     def __call__(self, images: np.ndarray, number: int) -> np.ndarray:
-        """Probabilities ``[n, classes]`` float32 of one batch.
+        """Return probabilities ``[n, classes]`` float32 of one batch.
 
         Args:
             images: ``[n, H, W, C]`` uint8; n is `rows`, or less in the last batch.
-            number: of the batch, from 0; it and the place in the batch decide what is drawn for an image.
+            number: Number of the batch, from 0. It and the place in the batch decide the draws of an image.
         """
         (batch, count), *_ = _batches(images)
         jitter = _jitter(number, self._augmentation.shift)
@@ -141,14 +141,14 @@ class MultiView:
 
 
 def multi_view_probabilities(model: keras.Model, images, augmentation: Augmentation) -> np.ndarray:
-    """`MultiView` of many images: ``[N, H, W, C]`` uint8 to ``[N, classes]`` float32."""
+    """Return the result of `MultiView` for many images: ``[N, H, W, C]`` uint8 to ``[N, classes]`` float32."""
     views = MultiView(model, augmentation)
     parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
     return np.concatenate([views(part, number) for number, part in enumerate(parts)])
 
 
 def _jitter(number: int, shift: int) -> tf.Tensor:
-    """Offsets ``[BATCH, 2]`` in ±1 … ±shift, never 0; all 0 if there is no shift."""
+    """Draw offsets ``[BATCH, 2]`` in ±1 … ±shift, never 0; all 0 if there is no shift."""
     draws = Draws(_VIEW_SEED, number)
     sizes = draws.integers("size", (BATCH, 2), 1, max(shift, 1))
     signs = 2 * draws.integers("sign", (BATCH, 2), 0, 1) - 1

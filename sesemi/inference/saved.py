@@ -1,4 +1,4 @@
-"""What was trained, for whoever uses it: ``model.keras`` and beside it ``model.json``, which names its classes."""
+"""Trained classifier, for its users: ``model.keras`` and beside it ``model.json``, which names its classes."""
 
 import json
 import math
@@ -24,15 +24,15 @@ _FACTS = {
 
 @dataclass(frozen=True, eq=False)
 class Saved:
-    """An exported classifier with what its sidecar says.
+    """Exported classifier with the facts of its sidecar.
 
     Args:
-        path: of the ``.keras`` file.
-        model: from uint8 ``[B, H, W, C]`` to float32 probabilities ``[B, classes]``.
-        class_names: one a class.
-        resize: how pictures of another size were brought to it: ``crop`` or ``pad``.
-        augmentation: of the views that it was trained with, for averages over several.
-        has_sidecar: False: the classes are numbered and the rest is a default, because there is no ``.json`` file.
+        path: Path of the ``.keras`` file.
+        model: Model from uint8 ``[B, H, W, C]`` to float32 probabilities ``[B, classes]``.
+        class_names: One name for each class.
+        resize: Way that pictures of another size were brought to it: ``crop`` or ``pad``.
+        augmentation: Views that it was trained with, for averages over several.
+        has_sidecar: False if there is no ``.json`` file; the classes are then numbered and the rest is a default.
     """
 
     path: Path
@@ -49,15 +49,15 @@ class Saved:
 
 
 def sidecar_of(path: Path) -> Path:
-    """The file beside a ``.keras`` file that names its classes."""
+    """Return the file beside a ``.keras`` file that names its classes."""
     return path.with_suffix(".json")
 
 
 def write_sidecar(path: Path, **facts: Any) -> None:
-    """Write what `load` reads.
+    """Write the file that `load` reads.
 
     Args:
-        path: of the ``.keras`` file.
+        path: Path of the ``.keras`` file.
         facts: ``class_names``, ``image_shape``, ``resize``, ``shift``, ``flip`` and ``noise``; more may follow.
     """
     write(sidecar_of(path), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
@@ -67,10 +67,10 @@ def load(place: str | Path) -> Saved:
     """Read an exported classifier.
 
     Args:
-        place: a run folder, or a ``.keras`` file of one.
+        place: Run folder, or a ``.keras`` file of one.
 
     Raises:
-        InputError: there is none, it is not what this program exports, or its sidecar is damaged.
+        InputError: If there is none, it is not what this program exports, or its sidecar is damaged.
     """
     path = Path(place)
     path = path / MODEL if path.is_dir() else path

@@ -14,22 +14,21 @@ from sesemi.primitives import losses, memory, replicas, schedules
 class AdaMatch(Method):
     """FixMatch by ``q ~ p(A(u)) E[p(A(x))] / E[p(A(u))]``, accepted where ``max q >= tau mean max p(A(x))``.
 
-    q is normalized to 1. Pseudo-labels and confidences are those of q. Both expectations are running averages that
-    start uniform and move before they are used; with ``momentum=0`` they are the means of the batch, as in the
-    paper.
+    q is normalized to 1. It gives the pseudo-labels and their confidences. Both expectations are running averages. They
+    start uniform and move before they are used. With ``momentum=0`` they are the means of the batch, as in the paper.
 
     Args:
-        weight: w, 1 in the paper.
-        threshold: tau, relative; 0.9 in the paper, 0.95 in USB.
-        momentum: of the running averages; 0.999 in USB.
-        interpolate: random logit interpolation: the labeled images also go through the trunk alone, and each of
-            their logits is ``l z_together + (1 - l) z_alone``, ``l`` uniform in [0, 1]. Needs a joint forward.
-        strong_labels: whether strong views of the labeled images learn from the labels too, as in the paper; their
-            cross-entropy is added.
-        hard: whether a pseudo-label is the most probable class of q, as in USB; False: q itself.
-        ema_decay: of the teacher, which is only evaluated.
-        ramp: of the weight; the paper's is ``cosine``, USB's ``none``.
-        ramp_up: its length, as a part of the run; half of it in the paper.
+        weight: Weight w of the pseudo-label loss, 1 in the paper.
+        threshold: Relative threshold tau, 0.9 in the paper, 0.95 in USB.
+        momentum: Momentum of the running averages, 0.999 in USB.
+        interpolate: True turns random logit interpolation on: the labeled images also go through the trunk alone, and
+            each of their logits becomes ``l z_together + (1 - l) z_alone``, with ``l`` uniform in [0, 1]. Needs a joint
+            forward.
+        strong_labels: True adds the cross-entropy of strong views of the labeled images, as in the paper.
+        hard: True takes the most probable class of q as the target, as in USB. False takes q itself.
+        ema_decay: Decay of the teacher, which is only evaluated.
+        ramp: Ramp of the weight: ``cosine`` in the paper, ``none`` in USB.
+        ramp_up: Length of the ramp, as a part of the run; half of the run in the paper.
     """
 
     evaluated = "teacher"
@@ -57,11 +56,11 @@ class AdaMatch(Method):
 
     @property
     def views(self):
-        """Weak and strong, of the labeled images the strong one only if asked for."""
+        """Weak and strong views of the unlabeled images; weak (with `strong_labels` also strong) of the labeled."""
         return Views("weak", ("weak", "strong"), also_labeled=("strong",) if self.strong_labels else ())
 
     def check_batches(self, *, labeled, unlabeled, joint_forward, regularize_labeled):
-        """Refuse to interpolate between two things that are one."""
+        """Refuse `interpolate` without a joint forward: the two passes would be the same."""
         if self.interpolate and not joint_forward:
             raise InputError(
                 "needs `joint_forward=True`, where images together differ from images alone",
@@ -76,7 +75,7 @@ class AdaMatch(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels, and of aligned pseudo-labels."""
+        """Return the cross-entropy of labels and that of aligned pseudo-labels."""
         images, (weak, strong) = (batch.labeled, *batch.also_labeled), batch.unlabeled
         *logits, logits_w, logits_s = student.together(*images, weak, strong)
         if self.interpolate:
@@ -94,7 +93,7 @@ class AdaMatch(Method):
         }
 
     def aligned(self, probs, probs_l):
-        """Probabilities ``[U, C]`` whose mean is drawn to that of the labeled images."""
+        """Return probabilities ``[U, C]`` whose mean is drawn to that of the labeled images."""
         expected_l = memory.move(self.expected_labeled, replicas.mean(ops.mean(probs_l, axis=0)), self.momentum)
         expected = memory.move(self.expected, replicas.mean(ops.mean(probs, axis=0)), self.momentum)
         scaled = probs * (1e-6 + expected_l) / (1e-6 + expected)
@@ -102,6 +101,6 @@ class AdaMatch(Method):
 
     @staticmethod
     def interpolated(together, alone, draws):
-        """Of each view, logits between those of the two passes."""
+        """Return for each view logits between those of the two passes."""
         ratios = [ops.cast(draws.uniform(f"logits/{i}", z.shape), z.dtype) for i, z in enumerate(together)]
         return [r * a + (1.0 - r) * b for r, a, b in zip(ratios, together, alone, strict=True)]

@@ -7,7 +7,7 @@ class ASL(SESEMI):
     """SESEMI whose self-supervised branch draws from the labeled images too.
 
     Args:
-        rotation_weight: see `SESEMI`.
+        rotation_weight: Weight of the self-supervised loss, see `SESEMI`.
     """
 
     unlabeled_pool = "labeled"

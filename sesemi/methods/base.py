@@ -1,4 +1,4 @@
-"""What a method is: a layer that is never called, with one function that reads like the paper's equations."""
+"""Base class of the methods: a layer that is never called, with one function that reads like the paper's equations."""
 
 import inspect
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from sesemi.primitives import schedules
 
 @dataclass(frozen=True)
 class Views:
-    """Which views of its images a method wants, as kinds of `sesemi.augmentation.views`.
+    """Views of its images that a method wants, as kinds of `sesemi.augmentation.views`.
 
     Args:
-        labeled: of the labeled images.
-        unlabeled: one kind for each view of the unlabeled images; none: they are not even looked up.
-        also_labeled: one kind for each further view of the labeled images.
+        labeled: Kind of the view of the labeled images.
+        unlabeled: One kind for each view of the unlabeled images. If empty, these images are not even looked up.
+        also_labeled: One kind for each further view of the labeled images.
     """
 
     labeled: str = "weak"
@@ -27,23 +27,23 @@ class Views:
 
 
 class Report:
-    """Where a method leaves the pseudo-labels that it gave in a step, for the log; nothing is learned from it.
+    """Pseudo-labels that a method gave in a step, kept for the log. Nothing is learned from them.
 
     Attributes:
         labels: ``[U]`` int32, a pseudo-label for each unlabeled image; None if the method gave none.
-        mask: ``[U]`` float32, how far each was accepted, in [0, 1].
-        given: ``[U]`` float32, 1 where there was a pseudo-label to be accepted or not.
+        mask: ``[U]`` float32, the degree to which each was accepted, in [0, 1].
+        given: ``[U]`` float32, 1 where there was a pseudo-label to accept or not.
     """
 
     labels = mask = given = None
 
     def pseudo_labels(self, labels, mask=None, given=None) -> None:
-        """Leave them here.
+        """Record the pseudo-labels of the step.
 
         Args:
             labels: ``[U]`` int.
-            mask: ``[U]`` bool, or float in [0, 1]; default: all accepted.
-            given: ``[U]`` bool, False for images that have no pseudo-label yet; default: all have one.
+            mask: ``[U]`` bool, or float in [0, 1]. Default: all are accepted.
+            given: ``[U]`` bool, False for images that have no pseudo-label yet. Default: all have one.
         """
         ones = ops.ones(labels.shape)
         self.labels = ops.cast(labels, "int32")
@@ -53,19 +53,19 @@ class Report:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a method sees of one step.
+    """Data of one step, as a method sees them.
 
     Args:
         labeled: ``[B, H, W, C]`` float32, preprocessed and augmented.
         labels: ``[B]`` int32.
-        unlabeled: a tensor ``[U, H, W, C]`` for each of `Views.unlabeled`, all of the same images.
-        index: ``[U]`` int32, which training images those are: the rows of a method's table; None in streams that
-            do not say.
-        step: updates so far, a scalar.
-        progress: updates so far / updates of the run, float32 in [0, 1].
-        draws: the method's own random numbers of this step (`sesemi.primitives.rng.Draws`).
-        also_labeled: a tensor ``[B, H, W, C]`` for each of `Views.also_labeled`, of the labeled images.
-        report: where pseudo-labels are left.
+        unlabeled: One tensor ``[U, H, W, C]`` for each of `Views.unlabeled`, all of the same images.
+        index: ``[U]`` int32, indices of these images among the training images, which are the rows of a method's table.
+            None in streams that do not say.
+        step: Number of updates so far, a scalar.
+        progress: Updates so far / updates of the run, float32 in [0, 1].
+        draws: Random numbers of the method in this step (`sesemi.primitives.rng.Draws`).
+        also_labeled: One tensor ``[B, H, W, C]`` for each of `Views.also_labeled`, of the labeled images.
+        report: Place to record pseudo-labels.
     """
 
     labeled: Any
@@ -81,14 +81,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a method may build heads and tables for.
+    """Sizes that a method may use to build heads and tables.
 
     Args:
-        features: of the trunk, averaged over the image.
-        classes: number of classes.
-        images: number of training images, None where nobody says.
-        unlabeled: how many of them the unlabeled batches are drawn from, None where nobody says.
-        values: of the trunk's feature map, not averaged: height x width x features.
+        features: Number of features of the trunk, averaged over the image.
+        classes: Number of classes.
+        images: Number of training images; None where it is unknown.
+        unlabeled: Number of training images that the unlabeled batches are drawn from; None where it is unknown.
+        values: Number of values in the trunk's feature map, not averaged: height x width x features. None where it is
+            unknown.
     """
 
     features: int
@@ -99,23 +100,24 @@ class Sizes:
 
 
 class Method(keras.layers.Layer):
-    """A way to learn from labeled and unlabeled images.
+    """Way to learn from labeled and unlabeled images.
 
-    A layer, so that its heads, tables and running averages are weights: saved, restored and moved with the model.
-    Its hyper-parameters are the arguments of its class, kept as attributes of the same names.
+    It is a layer, so that its heads, tables and running averages are weights: they are saved, restored and moved with
+    the model. Its hyper-parameters are the arguments of its class, kept as attributes of the same names.
 
     Class attributes:
-        views: the views that it wants.
-        terms: names of the losses that `loss_terms` returns, in order.
+        views: Views that it wants.
+        terms: Names of the losses that `loss_terms` returns, in order.
         unlabeled_pool: ``"unlabeled"``, or ``"labeled"`` if its unlabeled branch sees only the labeled images.
-        views_counted: how many images an unlabeled one counts for in images/s; None: as many as it has views.
-        ema_decay: of the teacher, a running average of the student's weights; None: there is no teacher.
-        evaluated: ``"student"`` or ``"teacher"``: which of them the paper evaluates.
-        remembers_images: whether it keeps a table with a row for every training image.
-        gives_pseudo_labels: whether it leaves pseudo-labels in `Batch.report`.
-        students: how many networks are trained one after the other; before each but the first comes `next_student`.
-        ranges: smallest and largest value of an argument; others must be 0 or more.
-        choices: what an argument may be.
+        views_counted: Number of images that an unlabeled one counts for in images/s; None: as many as it has views.
+        ema_decay: Decay of the teacher, a running average of the student's weights; None: there is no teacher.
+        evaluated: Network that the paper evaluates, ``"student"`` or ``"teacher"``.
+        remembers_images: True if it keeps a table with a row for every training image.
+        gives_pseudo_labels: True if it records pseudo-labels in `Batch.report`.
+        students: Number of networks that are trained one after the other. `next_student` is called before each of them
+            except the first.
+        ranges: Smallest and largest value of an argument. An argument without an entry must be 0 or more.
+        choices: Allowed values of an argument.
     """
 
     views = Views()
@@ -132,7 +134,7 @@ class Method(keras.layers.Layer):
 
     @classmethod
     def arguments(cls) -> dict[str, Any]:
-        """Its hyper-parameters with their defaults."""
+        """Return its hyper-parameters with their defaults."""
         parameters = inspect.signature(cls).parameters.values()
         return {p.name: p.default for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
@@ -140,7 +142,7 @@ class Method(keras.layers.Layer):
         """Refuse arguments of the wrong type or out of range.
 
         Raises:
-            ValueError: in one line.
+            ValueError: If there is such an argument; the message is one line.
         """
         for name, default in self.arguments().items():
             value = getattr(self, name)
@@ -159,13 +161,13 @@ class Method(keras.layers.Layer):
         """Refuse a composition of the batches that the method cannot work with.
 
         Args:
-            labeled: labeled images a step.
-            unlabeled: unlabeled images a step.
-            joint_forward: see `sesemi.training.model.SemiSupervisedModel`.
-            regularize_labeled: the same.
+            labeled: Number of labeled images in a step.
+            unlabeled: Number of unlabeled images in a step.
+            joint_forward: See `sesemi.training.model.SemiSupervisedModel`.
+            regularize_labeled: See `sesemi.training.model.SemiSupervisedModel`.
 
         Raises:
-            ValueError: in one line.
+            ValueError: If it cannot work with them; the message is one line.
         """
         if regularize_labeled and self.remembers_images:
             raise InputError(
@@ -178,24 +180,26 @@ class Method(keras.layers.Layer):
             )
 
     def images_per_step(self, *, labeled: int, unlabeled: int) -> int:
-        """Images that go through the trunk in a step, for the log.
+        """Return the number of images that go through the trunk in a step, for the log.
 
         Args:
-            labeled: labeled images a step.
-            unlabeled: unlabeled images a step.
+            labeled: Number of labeled images in a step.
+            unlabeled: Number of unlabeled images in a step.
         """
         views = len(self.views.unlabeled) if self.views_counted is None else self.views_counted
         return labeled * (1 + len(self.views.also_labeled)) + unlabeled * views
 
     def build(self, sizes: Sizes):
-        """Create heads and state; called once by the trainer."""
+        """Create heads and state. The trainer calls this once."""
         self.built = True
 
     def table(self, sizes: Sizes, name: str, width: int):
-        """A row of `width` zeros for every training image; a weight, so saved and resumed with the model.
+        """Create a table with a row of `width` zeros for every training image.
+
+        The table is a weight, so it is saved and resumed with the model.
 
         Raises:
-            ValueError: nobody said how many images there are.
+            ValueError: If the number of images is unknown.
         """
         if sizes.images is None:
             raise ValueError(f"{type(self).__name__} keeps a table of all training images: give the model its pixels")
@@ -203,25 +207,25 @@ class Method(keras.layers.Layer):
         return self.add_weight(name=name, shape=shape, initializer="zeros", dtype="float32", trainable=False)
 
     def running_average(self, name: str, shape: tuple[int, ...], initial: float):
-        """A variable for `sesemi.primitives.memory.move`; a weight, so saved and resumed with the model."""
+        """Create a variable for `sesemi.primitives.memory.move`: a weight, so saved and resumed with the model."""
         constant = keras.initializers.Constant(initial)
         return self.add_weight(name=name, shape=shape, initializer=constant, dtype="float32", trainable=False)
 
     def next_student(self, probs) -> None:
-        """Learn what the student that is done says, before a new one takes its place.
+        """Learn from the answers of the finished student, before a new one takes its place.
 
         Args:
-            probs: ``[N, C]`` float32, its probabilities of all training images, not augmented.
+            probs: ``[N, C]`` float32, the student's probabilities of all training images, which are not augmented.
         """
         raise NotImplementedError(f"{type(self).__name__} has one student")
 
     def loss_terms(self, batch: Batch, student, teacher) -> dict[str, Any]:
-        """The losses of one step, weighted, to be added up.
+        """Return the weighted losses of one step, to be added up.
 
         Args:
-            batch: the views.
+            batch: Views and labels of the step.
             student: `sesemi.training.network.Network` of the weights that are trained.
-            teacher: the same of their running average, or None if the method has none.
+            teacher: `sesemi.training.network.Network` of their running average, or None if the method has no teacher.
 
         Returns:
             Scalars by name, as in `terms`.
@@ -229,7 +233,7 @@ class Method(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must say what its loss terms are")
 
 
-# Of arguments that several methods have, with one meaning.
+# Arguments that several methods have, with one meaning.
 SHARED_CHOICES: dict[str, tuple[Any, ...]] = {"ramp": schedules.NAMES}
 SHARED_RANGES = {
     "ramp_up": (0.0, 1.0),

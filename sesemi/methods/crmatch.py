@@ -12,20 +12,22 @@ from sesemi.primitives import losses, rotation
 
 
 class CRMatch(Method):
-    """``L_FixMatch + w_d 1/N sum_i m_i max(0, cos(d(S(u_i)), d(A(u_i)))) + w_r CE(k, r(R_k(u)))``.
+    """FixMatch with two more losses: features of two views must differ, and rotations are told.
 
-    m is FixMatch's mask. d is a linear layer, as wide as the features, on the flattened feature map: what is
-    classified alike need not look alike there (a cosine-embedding loss with target -1); its gradient flows through
-    both views. r is a head of two layers on the averaged features of the four rotations (Gidaris et al. 2018) of
-    another weak view of as many unlabeled images as the step has labeled ones, or of all if they are fewer; they
+    ``L_FixMatch + w_d 1/N sum_i m_i max(0, cos(d(S(u_i)), d(A(u_i)))) + w_r CE(k, r(R_k(u)))``.
+
+    m is FixMatch's mask. d is a linear layer, as wide as the features, on the flattened feature map. Views that are
+    classified alike need not look alike there (a cosine-embedding loss with target -1). Its gradient flows through both
+    views. r is a head of two layers on the averaged features of the four rotations (Gidaris et al. 2018) of another
+    weak view. It takes as many unlabeled images as the step has labeled ones, or all if they are fewer. The rotations
     move no BatchNorm averages.
 
     Args:
-        weight: w, 1 in USB.
-        threshold: of the confidence, 0.95 in USB.
-        distance_weight: w_d, 1 in USB.
-        four_way_weight: w_r, 1 in USB.
-        ema_decay: of the teacher, which is only evaluated.
+        weight: Weight w of the pseudo-label loss in ``L_FixMatch``, 1 in USB.
+        threshold: Threshold of the confidence, 0.95 in USB.
+        distance_weight: Weight w_d, 1 in USB.
+        four_way_weight: Weight w_r, 1 in USB.
+        ema_decay: Decay of the teacher, which is only evaluated.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "strong", "weak"))
@@ -47,7 +49,7 @@ class CRMatch(Method):
         self.distance_weight, self.four_way_weight = distance_weight, four_way_weight
 
     def images_per_step(self, *, labeled, unlabeled):
-        """Two views, and four rotations of as many images as are labeled."""
+        """Return the number of images: two views, and four rotations of as many images as are labeled."""
         return labeled + 2 * unlabeled + 4 * min(labeled, unlabeled)
 
     def build(self, sizes):
@@ -61,7 +63,7 @@ class CRMatch(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """FixMatch's terms, the distance of features, and the rotations."""
+        """Return FixMatch's terms, the distance of features, and the loss of the rotations."""
         weak, strong, other = batch.unlabeled
         count = min(batch.labeled.shape[0], other.shape[0])
         turned = rotation.four_views(other[:count])
@@ -83,12 +85,12 @@ class CRMatch(Method):
 
 
 def averaged(maps):
-    """Features ``[B, F]`` of feature maps ``[B, h, w, F]``."""
+    """Return features ``[B, F]`` of feature maps ``[B, h, w, F]``."""
     return ops.mean(maps, axis=(1, 2))
 
 
 def cosine(a, b):
-    """Of the angles between the rows of ``[B, D]``: ``[B]`` float32."""
+    """Return the cosines of the angles between the rows of two ``[B, D]``, as ``[B]`` float32."""
     a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
     norms = ops.sum(ops.square(a), axis=-1) * ops.sum(ops.square(b), axis=-1)
     return ops.sum(a * b, axis=-1) / ops.sqrt(ops.maximum(norms, 1e-12))

@@ -12,15 +12,15 @@ from sesemi.primitives import losses, memory, replicas
 class DebiasMatch(Method):
     """FixMatch with ``q = softmax(f(A(u)) - l log m)`` and ``CE(argmax q, softmax(f(S(u)) + l log m))``.
 
-    The paper calls the first adaptive debiasing and the second the adaptive marginal loss. ``m <- a m + (1 - a)
-    mean p(A(u))`` starts uniform, persists over the whole run, and moves before it is used. It is the mean of the
-    plain probabilities, and carries no gradient.
+    f gives logits. The paper calls the first adaptive debiasing and the second the adaptive marginal loss.
+    ``m <- a m + (1 - a) mean p(A(u))`` starts uniform, persists over the whole run, and moves before it is used. It is
+    the mean of the plain probabilities and carries no gradient.
 
     Args:
-        weight: w, 1 in the paper.
-        threshold: of the confidence of q, 0.95 in the paper.
-        debias: l, 1 in TLlib (3 in its CIFAR script); the same for target and margin.
-        momentum: a, 0.999 in the paper.
+        weight: Weight w of the pseudo-label loss, 1 in the paper.
+        threshold: Threshold of the confidence of q, 0.95 in the paper.
+        debias: Strength l, the same for target and margin; 1 in TLlib (3 in its CIFAR script).
+        momentum: Momentum a, 0.999 in the paper.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "strong"))
@@ -45,7 +45,7 @@ class DebiasMatch(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels, and of debiased pseudo-labels with a margin."""
+        """Return the cross-entropy of labels and that of debiased pseudo-labels with a margin."""
         weak, strong = batch.unlabeled
         logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
         logits_w = ops.stop_gradient(ops.cast(logits_w, "float32"))

@@ -12,24 +12,25 @@ from sesemi.primitives.layers import StepDropout
 
 
 class DST(Method):
-    """``L = CE(y, h(x)) + w L_pseudo + w_w [e CE(c(h(x)), h_w(x)) - 1/N sum log(1 - h_w(u)_c(h(u)) + 1e-6)]``.
+    """Loss ``CE(y, h(x)) + w L_pseudo + w_w [e CE(c(h(x)), h_w(x)) - 1/N sum log(1 - h_w(u)_c(h(u)) + 1e-6)]``.
 
-    ``L_pseudo = 1/N sum_i [max h(A(u_i)) >= threshold] CE(argmax h(A(u_i)), h_pl(S(u_i)))`` trains h_pl and the
-    trunk; h never learns from it, and h_pl never sees a label. h_w tries to agree with h on labeled images and to
-    disagree on unlabeled ones, the worst that pseudo-labels can lead to; the trunk, behind a reversed gradient,
-    learns to make that impossible. c is the most probable class; x and u are weak views there. Only h is used for
+    ``L_pseudo = 1/N sum_i [max h(A(u_i)) >= threshold] CE(argmax h(A(u_i)), h_pl(S(u_i)))`` trains h_pl and the trunk.
+    h never learns from it, and h_pl never sees a label. h_w tries to agree with h on labeled images and to disagree on
+    unlabeled ones: this is the worst that pseudo-labels can lead to. The trunk, behind a reversed gradient, learns to
+    make that impossible. c is the most probable class. x and u are weak views in the terms of h_w. Only h is used for
     inference.
 
     The reversed gradient grows with the update t: ``2 r / (1 + exp(-t / s)) - r`` (the authors' program).
 
     Args:
-        weight: w, of the pseudo-labels, 1 in the authors' program.
-        threshold: of the confidence of h; 0.7 there.
-        worst_weight: w_w, 1 there.
-        worst_labeled_weight: e, 1 in the authors' program, 2 in its scripts.
-        reversal: r, 0.1 there.
-        reversal_steps: s, 1,000 there.
-        width: of the hidden layer of h_pl and h_w (Dense, ReLU, dropout of 0.5, Dense); 2,048 there.
+        weight: Weight w of the pseudo-labels, 1 in the authors' program.
+        threshold: Threshold of the confidence of h, 0.7 in the authors' program.
+        worst_weight: Weight w_w, 1 in the authors' program.
+        worst_labeled_weight: Factor e, 1 in the authors' program, 2 in its scripts.
+        reversal: Factor r, 0.1 in the authors' program.
+        reversal_steps: Number of updates s, 1,000 in the authors' program.
+        width: Width of the hidden layer of h_pl and h_w (Dense, ReLU, dropout of 0.5, Dense); 2,048 in the authors'
+            program.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "strong"))
@@ -62,7 +63,7 @@ class DST(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels, of pseudo-labels, and what the worst head can do."""
+        """Return the cross-entropy of labels, that of pseudo-labels, and the loss of the worst head."""
         weak, strong = batch.unlabeled
         features, features_w, features_s = student.features(batch.labeled, weak, strong)
         logits, logits_w = student.logits(features), ops.stop_gradient(student.logits(features_w))
@@ -83,7 +84,7 @@ class DST(Method):
 
 
 class Head(keras.layers.Layer):
-    """Dense, ReLU, dropout of a half, Dense: from features ``[B, F]`` to logits ``[B, classes]``."""
+    """Dense, ReLU, dropout of 0.5, Dense: from features ``[B, F]`` to logits ``[B, classes]``."""
 
     def __init__(self, classes: int, width: int, **kwargs):
         super().__init__(**kwargs)
@@ -99,11 +100,11 @@ class Head(keras.layers.Layer):
         self.built = True
 
     def call(self, features):
-        """Logits, with dropout: the head is only there in training."""
+        """Return logits, with dropout, because the head is used only in training."""
         return self.out(self.dropout(self.hidden(features), training=True))
 
 
 def reverse(values, factor):
-    """The same values, with a gradient multiplied by ``-factor`` (Ganin & Lempitsky 2015, arXiv:1409.7495)."""
+    """Return the same values, with a gradient multiplied by ``-factor`` (Ganin & Lempitsky 2015, arXiv:1409.7495)."""
     same = ops.stop_gradient(values)
     return same - ops.cast(factor, values.dtype) * (values - same)

@@ -15,16 +15,17 @@ from sesemi.primitives import losses, memory
 class FlexMatch(Method):
     """FixMatch with ``threshold_c = tau M(beta_c)``, ``beta_c = n_c / max_c n_c`` (curriculum pseudo-labeling, §3).
 
-    ``n_c`` is the number of unlabeled images whose last answer with a confidence of at least tau was c; an image keeps
-    that class until another takes its place. The thresholds are those before the batch; then the batch is remembered.
-    While nothing has been learned, every beta and so every threshold is 0 and all pseudo-labels pass.
+    ``n_c`` is the number of unlabeled images whose last answer with a confidence of at least tau was c. An image keeps
+    that class until another one takes its place. The thresholds are those before the batch; then the batch is
+    remembered. While nothing has been learned, every beta and so every threshold is 0 and all pseudo-labels pass.
 
     Args:
-        weight: w, 1 in the paper.
-        threshold: tau, 0.95 in the paper (0.8 on CIFAR-100 in TLlib).
-        mapping: M: ``convex``: ``b / (2 - b)`` (the paper), ``linear``: ``b``, or ``concave``: ``ln(1 + b) / ln 2``.
-        warm_up: whether the maximum includes the number of images that have no class yet (threshold warm-up).
-        ema_decay: of the teacher, which is only evaluated.
+        weight: Weight w of the pseudo-label loss, 1 in the paper.
+        threshold: Threshold tau, 0.95 in the paper (0.8 on CIFAR-100 in TLlib).
+        mapping: Function M: ``convex`` is ``b / (2 - b)`` (the paper), ``linear`` is ``b``, ``concave`` is
+            ``ln(1 + b) / ln 2``.
+        warm_up: True includes the number of images that have no class yet in the maximum (threshold warm-up).
+        ema_decay: Decay of the teacher, which is only evaluated.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "strong"))
@@ -54,7 +55,7 @@ class FlexMatch(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels, and of the pseudo-labels above the threshold of their class."""
+        """Return the cross-entropy of labels and that of the pseudo-labels above the threshold of their class."""
         weak, strong = batch.unlabeled
         logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
         probs = ops.stop_gradient(losses.softmax(logits_w))
@@ -68,7 +69,7 @@ class FlexMatch(Method):
         }
 
     def thresholds(self):
-        """``threshold_c`` by the memory, ``[C]``."""
+        """Return ``threshold_c`` by the memory, ``[C]``."""
         given = ops.cast(self.given[:, 0], "int32")
         counts = ops.segment_sum(ops.ones(given.shape), given, num_segments=self.classes + 1)[1:]
         largest = ops.max(counts)

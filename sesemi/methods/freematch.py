@@ -13,19 +13,20 @@ from sesemi.primitives import losses, memory, replicas
 class FreeMatch(Method):
     """FixMatch with ``threshold_c = t e_c / max_c e_c``, plus ``w_f sum_c a_c log b_c`` for fairness.
 
-    t, e and h are running averages of the mean confidence, the mean of p(A(u)) and the histogram of its classes; all
+    t, e and h are running averages of the mean confidence, the mean of p(A(u)) and the histogram of its classes. All
     start at 1/C and move before they are used. ``a ~ e / h`` and ``b ~ mean p(S(u)) / histogram of its classes``, over
-    the accepted images, each normalized to 1; a class that does not occur contributes 0 to a quotient. a and both
-    histograms carry no gradient. The fairness term is minus a cross-entropy, minimized, so it is negative or 0; with no
-    image accepted it is 0.
+    the accepted images, each normalized to 1. A class that does not occur contributes 0 to a quotient. a and both
+    histograms carry no gradient. The fairness term is minus a cross-entropy and is minimized, so it is negative or 0.
+    With no image accepted it is 0.
 
     Args:
-        weight: w, 1 in the paper.
-        fairness_weight: w_f; 0.01 by default in USB, 0.001 in its configurations.
-        momentum: of the running averages, 0.999 in the paper.
-        level_by: t follows the ``mean`` confidence (the paper) or its 0.8-``quantile`` (an option of the program).
-        highest_threshold: t is cut to this; 0.95 on SVHN in the authors' program, else 1.
-        ema_decay: of the teacher, which is only evaluated.
+        weight: Weight w of the pseudo-label loss, 1 in the paper.
+        fairness_weight: Weight w_f, 0.01 by default in USB, 0.001 in its configurations.
+        momentum: Momentum of the running averages, 0.999 in the paper.
+        level_by: Statistic that t follows: the ``mean`` confidence (the paper) or its 0.8-``quantile`` (an option of
+            the program).
+        highest_threshold: Largest value of t; 0.95 on SVHN in the authors' program, else 1.
+        ema_decay: Decay of the teacher, which is only evaluated.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "strong"))
@@ -57,7 +58,7 @@ class FreeMatch(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels and of accepted pseudo-labels, and fairness."""
+        """Return the cross-entropy of labels, that of accepted pseudo-labels, and the fairness term."""
         weak, strong = batch.unlabeled
         logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
         probs = ops.stop_gradient(losses.softmax(logits_w))
@@ -72,7 +73,7 @@ class FreeMatch(Method):
         }
 
     def follow(self, probs):
-        """Move t, e and h by what is said of the images of all replicas; the thresholds ``[C]``, e and h after that."""
+        """Move t, e and h by the probabilities of all replicas; return the thresholds ``[C]``, e and h after that."""
         confidence = ops.max(probs, axis=-1)
         level = ops.mean(confidence) if self.level_by == "mean" else ops.quantile(confidence, 0.8)
         level = ops.minimum(memory.move(self.level, level, self.momentum), self.highest_threshold)
@@ -83,16 +84,16 @@ class FreeMatch(Method):
 
 
 def fairness(probs, mask, mean_probs, histogram):
-    """``sum_c a_c log b_c``, a scalar of at most 0.
+    """Return ``sum_c a_c log b_c``, a scalar of at most 0.
 
     Args:
-        probs: ``[U, C]`` of the strong views.
-        mask: ``[U]``, which of them are accepted.
-        mean_probs: e, ``[C]``.
-        histogram: h, ``[C]``.
+        probs: ``[U, C]``, probabilities of the strong views.
+        mask: ``[U]``, true for the accepted ones.
+        mean_probs: Running average e, ``[C]``.
+        histogram: Running average h, ``[C]``.
     """
     mask = ops.cast(mask, "float32")[:, None]
-    # Not a mean over images: it takes the sums over all replicas.
+    # This is no mean over images, so it needs the sums over all replicas.
     count = replicas.total(ops.sum(mask))
     mean = replicas.total(ops.sum(mask * probs, axis=0)) / ops.maximum(count, 1.0)
     own = replicas.total(ops.sum(mask * _classes_of(probs), axis=0)) / ops.maximum(count, 1.0)
@@ -105,7 +106,7 @@ def _classes_of(probs):
 
 
 def _inverse(values):
-    """1/x, and 0 for 0."""
+    """Return 1/x, and 0 for 0."""
     return ops.stop_gradient(ops.where(values > 0, 1.0 / ops.where(values > 0, values, 1.0), 0.0))
 
 

@@ -1,4 +1,4 @@
-"""ICT: of a mixture of two images, predict the mixture of what the teacher says of them.
+"""ICT: the prediction for a mixture of two images is the mixture of the teacher's predictions for them.
 
 V. Verma et al., "Interpolation Consistency Training", IJCAI 2019, arXiv:1903.03825, Algorithm 1.
 """
@@ -11,17 +11,20 @@ from sesemi.primitives.mixing import mix
 
 
 class ICT(Method):
-    """``L = CE(y, p(x)) + w(t) 1/(N C) sum ||p(mix(u, u_pi)) - mix(p'(u), p'(u_pi))||^2``, ``l ~ Beta(a, a)`` as drawn.
+    """Cross-entropy of labels and the interpolation consistency of mixed images.
 
-    ``mix(a, b) = l a + (1 - l) b`` with an own l for every image, pi a random order of the batch, p' the teacher.
+    ``L = CE(y, p(x)) + w(t) 1/(N C) sum ||p(mix(u, u_pi)) - mix(p'(u), p'(u_pi))||^2``, with ``l ~ Beta(a, a)`` as
+    drawn.
+
+    ``mix(a, b) = l a + (1 - l) b`` with an own l for every image. pi is a random order of the batch, p' the teacher.
 
     Args:
-        weight: w, of the mean over all elements (30: the "Tricks" project).
-        mix_alpha: a; 1 there, and in the paper for CIFAR-10.
-        ema_decay: of the teacher; 0.999 in the paper, .97 in the "Tricks" project.
+        weight: Weight w of the mean over all elements, 30 in the "Tricks" project.
+        mix_alpha: Parameter a; 1 in the "Tricks" project, and in the paper for CIFAR-10.
+        ema_decay: Decay of the teacher; 0.999 in the paper, .97 in the "Tricks" project.
         teacher_normalizes_by: ``batch`` (training mode, as in the authors' program) or ``averages``.
-        ramp: of the weight; the paper's is ``sigmoid``.
-        ramp_up: its length, as a part of the run: 30 of 400 epochs in the "Tricks" project.
+        ramp: Ramp of the weight, ``sigmoid`` in the paper.
+        ramp_up: Length of the ramp, as a part of the run: 30 of 400 epochs in the "Tricks" project.
     """
 
     views = Views(labeled="weak", unlabeled=("weak",))
@@ -44,7 +47,7 @@ class ICT(Method):
         self.teacher_normalizes_by, self.ramp, self.ramp_up = teacher_normalizes_by, ramp, ramp_up
 
     def loss_terms(self, batch, student, teacher):
-        """Supervised cross-entropy and interpolation consistency."""
+        """Return the supervised cross-entropy and the interpolation consistency."""
         (images,) = batch.unlabeled
         count = images.shape[0]
         order = batch.draws.permutation("partner", count)

@@ -11,24 +11,24 @@ from sesemi.primitives import losses, schedules
 
 
 class MeanTeacher(Method):
-    """``L = CE(y, p(x)) + w(t) d(p(u'), sg p'(u''))``, p' by the teacher ``theta' <- a theta' + (1 - a) theta``.
+    """Loss ``CE(y, p(x)) + w(t) d(p(u'), sg p'(u''))``, p' by the teacher ``theta' <- a theta' + (1 - a) theta``.
 
-    `EMATeacher` moves the teacher after each update. With two heads (the authors' program, "logit
-    distance cost") the class head learns from labels, a second head is drawn towards the teacher's *class* head, and
-    the two are held together by the cost times the mean squared difference of their logits.
+    u' and u'' are two weak views of an image. `EMATeacher` moves the teacher after each update. With two heads (the
+    authors' program, "logit distance cost") the class head learns from labels, and a second head is drawn towards the
+    teacher's *class* head. The two are held together by the cost times the mean squared difference of their logits.
 
     Args:
-        weight: w. For ``mse`` a mean over all elements, between C and C^2 (authors' README); for ``kl``, which is not
-            divided by C, 1 to 10.
-        consistency: d, ``mse`` (the paper) or ``kl`` (their ImageNet runs).
-        ema_decay: a; 0.97 with few labels, 0.999 in long runs (the authors' program).
-        two_heads: see above.
-        logit_distance_cost: 0.01 in the paper's CIFAR-10 runs.
-        teacher_normalizes_by: ``batch`` (the authors' program: the teacher is in training mode too, dropout
-            included) or ``averages`` (BatchNorm's moving averages; on digits these lag so far behind that the student
-            learns a constant: 77 % error).
-        ramp: of the weight; the paper's is ``sigmoid``.
-        ramp_up: its length, as a part of the run: 30 of 400 epochs in the "Tricks" project.
+        weight: Weight w. For ``mse`` it multiplies a mean over all elements and lies between C and C^2 (authors'
+            README). For ``kl``, which is not divided by C, it is 1 to 10.
+        consistency: Distance d, ``mse`` (the paper) or ``kl`` (their ImageNet runs).
+        ema_decay: Decay a; 0.97 with few labels, 0.999 in long runs (the authors' program).
+        two_heads: True adds the second head, see above.
+        logit_distance_cost: Cost of the difference of the two heads, 0.01 in the paper's CIFAR-10 runs.
+        teacher_normalizes_by: ``batch`` (the authors' program: the teacher is in training mode too, dropout included)
+            or ``averages`` (BatchNorm's moving averages; on digits these lag so far behind that the student learns a
+            constant: 77 % error).
+        ramp: Ramp of the weight, ``sigmoid`` in the paper.
+        ramp_up: Length of the ramp, as a part of the run: 30 of 400 epochs in the "Tricks" project.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "weak"))
@@ -61,7 +61,7 @@ class MeanTeacher(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Supervised cross-entropy, distance to the teacher, and with two heads their own distance."""
+        """Return the supervised cross-entropy, the distance to the teacher, and with two heads their own distance."""
         view, teachers_view = batch.unlabeled
         features, features_u = student.features(batch.labeled, view)
         logits, logits_u = student.logits(features), student.logits(features_u)

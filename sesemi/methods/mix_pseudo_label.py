@@ -8,18 +8,19 @@ from sesemi.primitives.mixing import mix
 
 
 class MixPseudoLabel(Method):
-    """``L = CE(y, p(x)) + w(t) 1/N sum_i CE(l q_i + (1 - l) q_j, p(l u_i + (1 - l) u_j))``, ``l ~ Beta(a, a)``.
+    """Loss ``CE(y, p(x)) + w(t) 1/N sum_i CE(l q_i + (1 - l) q_j, p(l u_i + (1 - l) u_j))``, ``l ~ Beta(a, a)``.
 
-    q is what the network said of the unmixed image when it was last seen, an epoch ago; a further pass over the
-    unmixed images, without gradient and moving no BatchNorm averages, refreshes it. Pairs with an image that was never
-    seen do not count.
+    q is the network's answer to the unmixed image when it was last seen, an epoch ago. A further pass over the unmixed
+    images, without gradient and moving no BatchNorm averages, refreshes it. Pairs with an image that was never seen do
+    not count.
 
     Args:
-        weight: w; the "Tricks" project has 1 for hard targets and 30 for soft ones, of which we have not seen the need.
-        hard: whether q is the most probable class; False: the probabilities themselves.
-        mix_alpha: a, 1 there.
-        ramp: of the weight, ``sigmoid`` there.
-        ramp_up: its length, as a part of the run: 30 of 400 epochs there.
+        weight: Weight w. The "Tricks" project has 1 for hard targets and 30 for soft ones; we have not seen the need of
+            30.
+        hard: True takes the most probable class as q, False the probabilities themselves.
+        mix_alpha: Parameter a, 1 in the "Tricks" project.
+        ramp: Ramp of the weight, ``sigmoid`` in the "Tricks" project.
+        ramp_up: Length of the ramp, as a part of the run: 30 of 400 epochs in the "Tricks" project.
     """
 
     views = Views(labeled="weak", unlabeled=("weak",))
@@ -45,7 +46,7 @@ class MixPseudoLabel(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels and of mixed pseudo-labels."""
+        """Return the cross-entropy of labels and that of mixed pseudo-labels."""
         (images,) = batch.unlabeled
         count = images.shape[0]
         probs = memory.read(self.outputs, batch.index)

@@ -13,26 +13,28 @@ from sesemi.primitives.mixing import interleave, mix
 
 
 class MixMatch(Method):
-    """``L = CE(q_x, p(x')) + w(t) 1/(N C) sum ||p(u') - q_u||^2`` over images mixed across the union.
+    """Loss ``CE(q_x, p(x')) + w(t) 1/(N C) sum ||p(u') - q_u||^2`` over images mixed across the union.
 
-    ``q = sharpen(mean_k p(u_k), T)`` by the student without gradient, the same for all K views of an image;
-    ``W = shuffle(x, u_1 … u_K)``; every image is mixed with its partner in W by ``l' = max(l, 1 - l)``,
+    ``q = sharpen(mean_k p(u_k), T)`` by the student without gradient, the same for all K views of an image.
+    ``W = shuffle(x, u_1 … u_K)``. Every image is mixed with its partner in W by ``l' = max(l, 1 - l)``,
     ``l ~ Beta(a, a)``, so that a row stays nearer to itself than to its partner.
 
-    BatchNorm: with a joint forward all mixed images go through the network at once; without, they go in 1 + K
-    interleaved batches of which the first moves the averages (the authors' program), and labeled and unlabeled batch
-    must be of one size (and so the labeled images cannot be among the unlabeled ones). The guesses move none.
+    BatchNorm: with a joint forward all mixed images go through the network at once. Without it, they go in 1 + K
+    interleaved batches, and the first of these moves the averages (the authors' program). Then labeled and unlabeled
+    batch must be of one size, and so the labeled images cannot be among the unlabeled ones. The guesses move no
+    averages.
 
     Args:
-        weight: w, of the mean over all elements: 75 for CIFAR-10 (paper, §4.2.1), 250 for SVHN.
-        guesses: K, 2 in the paper.
-        temperature: T, 0.5 in the paper.
-        mix_alpha: a, 0.75 in the paper.
-        mix_per: one ratio for every ``image`` (the authors' program) or one for the ``batch``.
-        ema_decay: of the teacher, which is only evaluated; 0.999 in the paper.
-        ramp: of the weight; the paper's is ``linear``.
-        ramp_up: its length, as a part of the run; the authors take 16,000 updates for it. In a much shorter run keep
-            the slope instead, by a smaller weight and ``ramp_up=1``: 3,600 updates on CIFAR-10 with 0.16 collapsed.
+        weight: Weight w of the mean over all elements: 75 for CIFAR-10 (paper, §4.2.1), 250 for SVHN.
+        guesses: Number of views K, 2 in the paper.
+        temperature: Temperature T, 0.5 in the paper.
+        mix_alpha: Parameter a, 0.75 in the paper.
+        mix_per: ``image`` draws one ratio for every image (the authors' program), ``batch`` one for the batch.
+        ema_decay: Decay of the teacher, which is only evaluated; 0.999 in the paper.
+        ramp: Ramp of the weight, ``linear`` in the paper.
+        ramp_up: Length of the ramp, as a part of the run. The authors' ramp takes 16,000 updates. In a much shorter run
+            keep the slope instead, by a smaller weight and ``ramp_up=1``: 3,600 updates on CIFAR-10 with 0.16
+            collapsed.
     """
 
     terms = ("supervised", "consistency")
@@ -74,11 +76,11 @@ class MixMatch(Method):
 
     @property
     def views(self):
-        """K weak views of the unlabeled images."""
+        """Weak views: K of the unlabeled images, one of the labeled."""
         return Views(labeled="weak", unlabeled=("weak",) * self.guesses)
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of the mixed labeled and squared error of the mixed unlabeled images."""
+        """Return the cross-entropy of the mixed labeled and the squared error of the mixed unlabeled images."""
         says = [losses.softmax(student(view, moves_averages=False)) for view in batch.unlabeled]
         guess = ops.stop_gradient(losses.sharpen(sum(says) / len(says), self.temperature))
         batch.report.pseudo_labels(ops.argmax(guess, axis=-1))
@@ -98,7 +100,7 @@ class MixMatch(Method):
         }
 
     def predict(self, images, labeled: int, student):
-        """Logits of the first `labeled` images and of the others."""
+        """Return logits of the first `labeled` images and of the others."""
         if student.joint:
             logits = student(images)
             return logits[:labeled], logits[labeled:]

@@ -12,21 +12,22 @@ from sesemi.primitives import losses, memory
 
 
 class NoisyStudent(Method):
-    """``L = CE(y, p(x)) + w 1/N sum_i v_i CE(softmax(z'_i / T), softmax(z(S(u_i)) / T))``, z' what the teacher said.
+    """Loss ``CE(y, p(x)) + w 1/N sum_i v_i CE(softmax(z'_i / T), softmax(z(S(u_i)) / T))``.
 
-    The run is cut into ``1 + rounds`` equal parts, each with the whole learning-rate schedule. In the first one a
-    student learns from labels alone. Before each of the others, the student that is done says what it thinks of
-    every training image, without noise (`next_student`), and a new one with other first weights takes its place
-    (`NewStudents`). The noise is RandAugment on the unlabeled images, and dropout; labeled ones are
-    augmented weakly (as in TLlib; in the paper they are under noise too).
+    z' are the logits of the teacher. The run is cut into ``1 + rounds`` equal parts, each with the whole learning-rate
+    schedule. In the first one a student learns from labels alone. Before each of the others, the finished student
+    classifies every training image, without noise (`next_student`). A new one with other first weights then takes its
+    place (`NewStudents`). The noise is RandAugment on the unlabeled images, and dropout. Labeled images are augmented
+    weakly, as in TLlib; in the paper they are under noise too.
 
     Args:
-        rounds: students that learn from a teacher; 3 in the paper.
-        weight: w.
-        temperature: T of both sides; 2 in TLlib (the gradient scales with 1/T), 1 in the paper.
-        threshold: least confidence of the teacher; v is 0 below it. 0: all count, as in TLlib; 0.3 in the paper.
-        balanced: whether v makes every class weigh the same, ``v = N / (C n_c)`` over the images that count, without
-            an upper limit (the paper repeats images of rare classes and leaves out some of frequent ones).
+        rounds: Number of students that learn from a teacher, 3 in the paper.
+        weight: Weight w.
+        temperature: Temperature T of both sides; 2 in TLlib (the gradient scales with 1/T), 1 in the paper.
+        threshold: Least confidence of the teacher; v is 0 below it. With 0 all images count, as in TLlib; 0.3 in the
+            paper.
+        balanced: True makes every class weigh the same, by ``v = N / (C n_c)`` over the images that count, without an
+            upper limit (the paper repeats images of rare classes and leaves out some of frequent ones).
     """
 
     views = Views(labeled="weak", unlabeled=("strong",))
@@ -50,11 +51,11 @@ class NoisyStudent(Method):
 
     @property
     def students(self):
-        """The first teacher, and a student a round."""
+        """Number of students: the first teacher, and one in each round."""
         return 1 + self.rounds
 
     def build(self, sizes):
-        """Create the tables of what the teacher said, and of v."""
+        """Create the tables of the teacher's probabilities and of v."""
         self.said = self.table(sizes, "said", sizes.classes)
         self.counts = self.table(sizes, "counts", 1)
         self.built = True
@@ -70,7 +71,7 @@ class NoisyStudent(Method):
         self.counts.assign(counts[:, None])
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels and of what the teacher said; nothing of it while there is no teacher."""
+        """Return the cross-entropy of labels and that of the teacher's answers, 0 while there is no teacher."""
         logits, logits_s = student.together(batch.labeled, *batch.unlabeled)
         said, counts = memory.read(self.said, batch.index), memory.read(self.counts, batch.index)[:, 0]
         batch.report.pseudo_labels(ops.argmax(said, axis=-1), counts > 0, given=ops.max(said, axis=-1) > 0)

@@ -1,4 +1,4 @@
-"""Pi model: two random views of an image should be told apart by nobody.
+"""Pi model: the network should answer two random views of an image alike.
 
 S. Laine and T. Aila, "Temporal Ensembling for Semi-Supervised Learning", ICLR 2017, arXiv:1610.02242, Algorithm 1.
 """
@@ -8,15 +8,15 @@ from sesemi.primitives import losses, schedules
 
 
 class PiModel(Method):
-    """``L = CE(y, p(x)) + w(t) 1/(N C) sum ||p(u') - p(u'')||^2``, u' and u'' two views with their own dropout.
+    """Loss ``CE(y, p(x)) + w(t) 1/(N C) sum ||p(u') - p(u'')||^2``, u' and u'' two views with their own dropout.
 
     Args:
-        weight: w, of the mean over all elements. 30 as in the "Tricks" project (PREDECESSORS: 100 M/N in the paper,
-            with M of N images labeled).
-        both_sides: whether the gradient flows into both views, as in the paper; default: into the first only, which
-            is cheaper and usual in comparisons (the loss is the same, the gradient half).
-        ramp: of the weight; the paper's is ``sigmoid``.
-        ramp_up: its length, as a part of the run: 30 of 400 epochs in the "Tricks" project.
+        weight: Weight w of the mean over all elements; 30 in the "Tricks" project, 100 M/N in the paper, with M of N
+            images labeled.
+        both_sides: True lets the gradient flow into both views, as in the paper. Default: into the first only, which is
+            cheaper and usual in comparisons (the loss is the same, the gradient half).
+        ramp: Ramp of the weight, ``sigmoid`` in the paper.
+        ramp_up: Length of the ramp, as a part of the run: 30 of 400 epochs in the "Tricks" project.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "weak"))
@@ -34,7 +34,7 @@ class PiModel(Method):
         self.weight, self.both_sides, self.ramp, self.ramp_up = weight, both_sides, ramp, ramp_up
 
     def loss_terms(self, batch, student, teacher):
-        """Supervised cross-entropy and the squared difference of the two views."""
+        """Return the supervised cross-entropy and the squared difference of the two views."""
         logits, first, second = student.together(batch.labeled, *batch.unlabeled)
         weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
         difference = losses.mse(losses.softmax(second), losses.softmax(first), stop_targets=not self.both_sides)

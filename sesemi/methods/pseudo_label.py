@@ -10,17 +10,18 @@ from sesemi.primitives import losses, memory, schedules
 
 
 class PseudoLabel(Method):
-    """``L = CE(y, p(x)) + w(t) 1/N sum_i m_i CE(q_i, p(u_i))``, ``m_i = [max q_i >= threshold]``; q without gradient.
+    """Loss ``CE(y, p(x)) + w(t) 1/N sum_i m_i CE(q_i, p(u_i))``, ``m_i = [max q_i >= threshold]``; q without gradient.
 
     Args:
-        weight: w; 1 in the "Tricks" project, 3 in the paper.
-        target: where q comes from: this ``iteration``, or what was said of the image when it was last seen, an
-            ``epoch`` ago (an image never seen has no target).
-        hard: whether q is the most probable class; False: the probabilities themselves, for ``epoch`` only: the
-            cross-entropy of a prediction with itself has no gradient.
-        threshold: 0: every image counts, as in the paper; 0.95 is usual today. Images below it count in N.
-        ramp: of the weight: ``sigmoid``, or ``delayed`` for the paper's T1 and T2.
-        ramp_up: its length, as a part of the run: 30 of 400 epochs in the "Tricks" project.
+        weight: Weight w; 1 in the "Tricks" project, 3 in the paper.
+        target: Source of q. ``iteration``: the prediction of this step. ``epoch``: the prediction when the image was
+            last seen, an epoch ago (an image never seen has no target).
+        hard: True takes the most probable class as q. False takes the probabilities themselves, for ``epoch`` only,
+            because the cross-entropy of a prediction with itself has no gradient.
+        threshold: Least confidence of an image that counts. Images below it still count in N. With 0 every image
+            counts, as in the paper; 0.95 is usual today.
+        ramp: Ramp of the weight: ``sigmoid``, or ``delayed`` for the paper's T1 and T2.
+        ramp_up: Length of the ramp, as a part of the run: 30 of 400 epochs in the "Tricks" project.
     """
 
     views = Views(labeled="weak", unlabeled=("weak",))
@@ -44,11 +45,11 @@ class PseudoLabel(Method):
 
     @property
     def remembers_images(self):
-        """Only for targets of the last epoch."""
+        """True only for targets of the last epoch."""
         return self.target == "epoch"
 
     def check(self):
-        """Refuse soft targets of the same iteration, too."""
+        """Refuse soft targets of the same iteration too."""
         super().check()
         if self.target == "iteration" and not self.hard:
             raise ValueError("hard=false: needs target=epoch (of the same iteration, soft targets have no gradient)")
@@ -60,13 +61,13 @@ class PseudoLabel(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels and of pseudo-labels."""
+        """Return the cross-entropy of labels and that of pseudo-labels."""
         logits, logits_u = student.together(batch.labeled, *batch.unlabeled)
         probs = losses.softmax(logits_u)
         if self.target == "epoch":
             now, probs = probs, memory.read(self.outputs, batch.index)
             memory.write(self.outputs, batch.index, now)
-        # A row that was never written is all zeros.
+        # A row that was never written is all zeros: such an image has no pseudo-label.
         confidence = ops.max(probs, axis=-1)
         given = confidence > 0.0
         mask = ops.logical_and(confidence >= self.threshold, given)

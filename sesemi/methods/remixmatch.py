@@ -1,7 +1,7 @@
 """ReMixMatch: MixMatch with aligned guesses that strong views are anchored to, and a rotation head.
 
-D. Berthelot et al., "ReMixMatch: Semi-Supervised Learning with Distribution Matching and Augmentation Anchoring",
-ICLR 2020, arXiv:1911.09785, Algorithm 1.
+D. Berthelot et al., "ReMixMatch: Semi-Supervised Learning with Distribution Matching and Augmentation Anchoring", ICLR
+2020, arXiv:1911.09785, Algorithm 1.
 """
 
 import keras
@@ -15,27 +15,28 @@ WINDOW = 128
 
 
 class ReMixMatch(Method):
-    """``L = CE(x') + r(t) [w CE(q', p(u')) + w_1 CE(q, p(S_1(u)))] + w_r CE(k, rotations(R_k(S_1(u))))``.
+    """Loss ``CE(x') + r(t) [w CE(q', p(u')) + w_1 CE(q, p(S_1(u)))] + w_r CE(k, rotations(R_k(S_1(u))))``.
 
-    ``q = sharpen(normalize(p(A(u)) l / m), T)``, without gradient: l and m are the means of the labels and of
-    p(A(u)) over the last 128 batches, uniform at first, read before this batch enters (the authors' program). x'
-    and u' are the labeled images, and the weak and the K strong views of the unlabeled ones with q, mixed with
-    partners drawn from all of them by ``max(l, 1 - l)``, ``l ~ Beta(a, a)``, one ratio for each image. Each image
-    of S_1(u) is turned by a random k x 90°. The guess and the turned images move no BatchNorm averages.
+    ``q = sharpen(normalize(p(A(u)) l / m), T)``, without gradient. l and m are the means of the labels and of p(A(u))
+    over the last 128 batches. They are uniform at first and read before this batch enters (the authors' program).
 
-    Two departures: CTAugment, the paper's strong augmentation, is not here, views are RandAugment's; and labeled images
-    are augmented weakly (as in USB), in the paper strongly.
+    x' and u' are mixed images: the labeled ones, and the weak and the K strong views of the unlabeled ones with q.
+    Partners are drawn from all of them. The ratio is ``max(l, 1 - l)``, ``l ~ Beta(a, a)``, one for each image. Each
+    image of S_1(u) is turned by a random k x 90°. The guess and the turned images move no BatchNorm averages.
+
+    There are two departures from the paper. Its strong augmentation CTAugment is not here, strong views are
+    RandAugment's. Labeled images are augmented weakly (as in USB), in the paper strongly.
 
     Args:
-        weight: w, of the mixed unlabeled images; 1.5 in the paper.
-        anchor_weight: w_1, of the first strong view unmixed; 0.5 in the paper.
-        four_way_weight: w_r; 0.5 in the paper.
-        strong_views: K, 8 in the paper, 2 in USB.
-        temperature: T, 0.5 in the paper.
-        mix_alpha: a, 0.75 in the paper.
-        ema_decay: of the teacher, which is only evaluated.
-        ramp: r, ``linear`` in the authors' program, where rotations have none.
-        ramp_up: its length, as a part of the run; 1/64 there.
+        weight: Weight w of the mixed unlabeled images, 1.5 in the paper.
+        anchor_weight: Weight w_1 of the first strong view, which is not mixed; 0.5 in the paper.
+        four_way_weight: Weight w_r, 0.5 in the paper.
+        strong_views: Number of strong views K, 8 in the paper, 2 in USB.
+        temperature: Temperature T, 0.5 in the paper.
+        mix_alpha: Parameter a, 0.75 in the paper.
+        ema_decay: Decay of the teacher, which is only evaluated.
+        ramp: Ramp r, ``linear`` in the authors' program, where rotations have none.
+        ramp_up: Length of the ramp, as a part of the run; 1/64 in the authors' program.
     """
 
     terms = ("supervised", "consistency", "anchor", "rotations")
@@ -63,11 +64,11 @@ class ReMixMatch(Method):
 
     @property
     def views(self):
-        """One weak and K strong views of the unlabeled images."""
+        """Views of the unlabeled images: one weak and K strong ones."""
         return Views(labeled="weak", unlabeled=("weak", *["strong"] * self.strong_views))
 
     def images_per_step(self, *, labeled, unlabeled):
-        """The guess, the mixed images, the anchors and the turned ones."""
+        """Return the number of images: those for the guess, the mixed ones, the anchors and the turned ones."""
         return labeled + unlabeled * (self.strong_views + 4)
 
     def build(self, sizes):
@@ -79,7 +80,7 @@ class ReMixMatch(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropies of the mixed labeled, the mixed unlabeled, the anchored and the turned images."""
+        """Return the cross-entropies of the mixed labeled, the mixed unlabeled, the anchored and the turned images."""
         weak, *strong = batch.unlabeled
         probs = ops.stop_gradient(losses.softmax(student(weak, moves_averages=False)))
         labels = ops.one_hot(batch.labels, probs.shape[-1])
@@ -103,7 +104,7 @@ class ReMixMatch(Method):
         }
 
     def guess(self, probs, labels, step):
-        """q, ``[U, C]``; then puts this batch into the windows in place of the oldest."""
+        """Return q, ``[U, C]``, and put this batch into the windows in place of the oldest."""
         seen, guessed = (1e-6 + ops.mean(window, axis=0) for window in (self.labels_seen, self.guesses_seen))
         aligned = probs * seen / guessed
         guess = losses.sharpen(aligned / ops.sum(aligned, axis=-1, keepdims=True), self.temperature)
@@ -113,7 +114,7 @@ class ReMixMatch(Method):
         return guess
 
     def mixed(self, images, targets, draws):
-        """Each image and target with those of a partner."""
+        """Mix each image and target with those of a partner."""
         order = draws.permutation("partner", images.shape[0])
         ratio = draws.beta("ratio", (images.shape[0],), self.mix_alpha)
         ratio = ops.maximum(ratio, 1.0 - ratio)

@@ -12,21 +12,21 @@ from sesemi.primitives import losses, memory, replicas, schedules
 
 
 class SelfTuning(Method):
-    """``L = CE(y, p(x)) + w [PGC(x, y) + PGC(u, argmax p(u))]`` (pseudo-group contrast).
+    """Loss ``CE(y, p(x)) + w [PGC(x, y) + PGC(u, argmax p(u))]`` (pseudo-group contrast).
 
-    A query, the projected and normalized features of one strong view, meets the key of another strong view by the
-    running average of the weights, and the keys of the last K images of every class. With similarities divided by
-    T, ``PGC = KL(1/(K + 1) on its own key and the K keys of its class || softmax over all 1 + K C)``. Places of the
-    queues that no image has filled yet do not take part. The running average normalizes by the batch. All queries
-    meet the queues as they were before the batch; then the labeled keys and, by their pseudo-labels, the unlabeled
-    ones enter them. Keys carry no gradient.
+    A query is the projected and normalized features of one strong view. It meets the key of another strong view, made
+    by the running average of the weights, and the keys of the last K images of every class. With similarities divided
+    by T, ``PGC = KL(1/(K + 1) on its own key and the K keys of its class || softmax over all 1 + K C)``. Places of the
+    queues that no image has filled yet do not take part. The running average normalizes by the batch. All queries meet
+    the queues as they were before the batch. Then the labeled keys enter them and, by their pseudo-labels, the
+    unlabeled ones. Keys carry no gradient.
 
     Args:
-        weight: w, of both contrasts; 1 in the paper.
-        temperature: T, 0.07 in the paper.
-        queue: K, 32 in the paper; memory is K x C x projection.
-        projection: length of the projected features, 1,024 in the paper.
-        ema_decay: of the running average, 0.999 in the paper.
+        weight: Weight w of both contrasts, 1 in the paper.
+        temperature: Temperature T, 0.07 in the paper.
+        queue: Length K of a queue, 32 in the paper; memory is K x C x projection.
+        projection: Length of the projected features, 1,024 in the paper.
+        ema_decay: Decay of the running average, 0.999 in the paper.
     """
 
     views = Views(labeled="strong", unlabeled=("strong", "strong"), also_labeled=("strong",))
@@ -66,7 +66,7 @@ class SelfTuning(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels, and the contrast of labeled and of unlabeled images."""
+        """Return the cross-entropy of labels, and the contrasts of labeled and of unlabeled images."""
         (key_view,), (view_u, key_view_u) = batch.also_labeled, batch.unlabeled
         features, features_u = student.features(batch.labeled, view_u)
         logits, logits_u = student.logits(features), student.logits(features_u)
@@ -86,14 +86,14 @@ class SelfTuning(Method):
         }
 
     def keys_of(self, features, step):
-        """Keys of both batches, ``[B, D]``; first moves the key projection, as far as the teacher has moved."""
+        """Move the key projection as far as the teacher has moved, and return the keys of both batches, ``[B, D]``."""
         decay = schedules.ema_decay(step, self.ema_decay)
         for average, value in zip(self.key_projector.weights, self.projector.weights, strict=True):
             memory.move(average, value, decay)
         return tuple(ops.stop_gradient(unit(self.key_projector(f))) for f in features)
 
     def contrast(self, queries, keys, labels):
-        """PGC, the mean over the batch."""
+        """Return PGC, the mean over the batch."""
         own = ops.sum(queries * keys, axis=-1, keepdims=True)
         others = queries @ ops.transpose(self.keys)
         places = ops.arange(self.classes * self.queue)
@@ -104,18 +104,18 @@ class SelfTuning(Method):
         return losses.kl_divergence(group / ops.sum(group, axis=-1, keepdims=True), similar)
 
     def enter(self, keys, labels):
-        """First in, first out, a queue for each class, in the order of the batch."""
+        """Put keys into the queue of their class in the order of the batch; the oldest ones leave first."""
         one_hot = ops.one_hot(labels, self.classes)
         rank = ops.sum((ops.cumsum(one_hot, axis=0) - 1.0) * one_hot, axis=-1)
         number = ops.take(self.entered, labels) + rank
         place = labels * self.queue + ops.cast(number, "int32") % self.queue
         memory.put(self.keys, place, keys)
-        # As long as a whole number of queues is taken off, places and what is filled stay as they are.
+        # The count must not grow without limit; taking off whole queues keeps the places and the filled part.
         entered = self.entered + ops.sum(one_hot, axis=0)
         self.entered.assign(ops.where(entered >= 2 * self.queue, entered % self.queue + self.queue, entered))
 
 
 def unit(rows):
-    """Rows ``[B, D]`` float32 of length 1."""
+    """Return rows ``[B, D]`` float32 of length 1."""
     rows = ops.cast(rows, "float32")
     return rows / ops.sqrt(ops.maximum(ops.sum(ops.square(rows), axis=-1, keepdims=True), 1e-12))

@@ -11,14 +11,14 @@ from sesemi.primitives import losses, rotation
 
 
 class SESEMI(Method):
-    """``L = CE(y, p(x)) + w CE(k, p_self(G_k(u)))``, both means; G_0 … G_5 rotate and mirror (Tran 2019, §3).
+    """Loss ``CE(y, p(x)) + w CE(k, p_self(G_k(u)))``, both means; G_0 … G_5 rotate and mirror (Tran 2019, §3).
 
-    All six transforms are taken of the same shifted and noisy image, and that image is never mirrored beforehand:
-    mirroring is one of the classes. The labeled and the self-supervised batch go through the trunk together if the
-    run asks for a joint forward, else one after the other, as in the published program; both move BatchNorm's averages.
+    All six transforms are taken of the same shifted and noisy image. That image is never mirrored beforehand, because
+    mirroring is one of the classes. The labeled and the self-supervised batch go through the trunk together if the run
+    asks for a joint forward, else one after the other, as in the published program. Both move BatchNorm's averages.
 
     Args:
-        rotation_weight: w, 1 in the paper, constant.
+        rotation_weight: Weight w, constant; 1 in the paper.
     """
 
     views = Views(labeled="weak", unlabeled=("unflipped",))
@@ -36,7 +36,7 @@ class SESEMI(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Supervised and six-way cross-entropy."""
+        """Return the supervised and the six-way cross-entropy."""
         (images,) = batch.unlabeled
         six, transforms = rotation.six_views(images), rotation.six_labels(images.shape[0])
         features, features_r = student.features(batch.labeled, six)

@@ -11,18 +11,20 @@ from sesemi.primitives import losses, memory, replicas
 
 
 class SoftMatch(Method):
-    """``w 1/N sum_i a_i CE(argmax p(A(u_i)), p(S(u_i)))``, ``a = exp(-min(max q - m, 0)^2 / (2 v / n^2))``.
+    """FixMatch with a weight for each pseudo-label in place of the threshold.
 
-    q is p(A(u)) made uniform on average (uniform alignment), ``q ~ p / E[p]``, and serves the weight
-    only: the label is that of p. m and v are running averages of the mean and the (unbiased) variance of ``max q``
-    over the batch; they start at 1/C and 1, E[p] starts uniform, and all three move before they are used.
+    ``w 1/N sum_i a_i CE(argmax p(A(u_i)), p(S(u_i)))``, ``a = exp(-min(max q - m, 0)^2 / (2 v / n^2))``.
+
+    q is p(A(u)) made uniform on average (uniform alignment), ``q ~ p / E[p]``. It serves the weight only: the label is
+    that of p. m and v are running averages of the mean and the (unbiased) variance of ``max q`` over the batch. They
+    start at 1/C and 1, and E[p] starts uniform. All three move before they are used.
 
     Args:
-        weight: w, 1 in the paper.
-        width: n; the weight is a Gaussian of standard deviation ``sqrt(v) / n``; 2 in the paper's program.
-        align: whether q is aligned, or p itself.
-        momentum: of the running averages, 0.999 in the paper.
-        ema_decay: of the teacher, which is only evaluated.
+        weight: Weight w, 1 in the paper.
+        width: Divisor n: the weight a is a Gaussian of standard deviation ``sqrt(v) / n``; 2 in the paper's program.
+        align: True aligns q, False takes p itself.
+        momentum: Momentum of the running averages, 0.999 in the paper.
+        ema_decay: Decay of the teacher, which is only evaluated.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "strong"))
@@ -52,7 +54,7 @@ class SoftMatch(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Cross-entropy of labels, and of weighted pseudo-labels."""
+        """Return the cross-entropy of labels and that of weighted pseudo-labels."""
         weak, strong = batch.unlabeled
         logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
         probs = ops.stop_gradient(losses.softmax(logits_w))
@@ -64,7 +66,7 @@ class SoftMatch(Method):
         }
 
     def trust(self, probs):
-        """The weights a, ``[U]`` in (0, 1]; 1 from the mean confidence on."""
+        """Return the weights a, ``[U]`` in (0, 1], which are 1 from the mean confidence on."""
         if self.align:
             expected = memory.move(self.expected, replicas.mean(ops.mean(probs, axis=0)), self.momentum)
             probs = probs / ops.maximum(expected, 1e-12)
@@ -73,7 +75,7 @@ class SoftMatch(Method):
         everyone = replicas.gather(confidence)
         count = everyone.shape[0]
         mean = memory.move(self.mean, ops.mean(everyone), self.momentum)
-        # Of one image alone the unbiased variance would be 0/0.
+        # The unbiased variance of one image alone would be 0/0.
         unbiased = ops.var(everyone) * count / max(count - 1, 1)
         variance = memory.move(self.variance, unbiased, self.momentum)
         below = ops.minimum(confidence - mean, 0.0)

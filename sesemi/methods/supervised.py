@@ -14,5 +14,5 @@ class Supervised(Method):
     terms = ("supervised",)
 
     def loss_terms(self, batch, student, teacher):
-        """Mean cross-entropy."""
+        """Return the mean cross-entropy."""
         return {"supervised": losses.cross_entropy(batch.labels, student(batch.labeled))}

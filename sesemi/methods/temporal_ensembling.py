@@ -1,4 +1,4 @@
-"""Temporal ensembling: agree with the running average of what was said of the same image in earlier epochs.
+"""Temporal ensembling: agree with the running average of the answers to the same image in earlier epochs.
 
 S. Laine and T. Aila, "Temporal Ensembling for Semi-Supervised Learning", ICLR 2017, arXiv:1610.02242, Algorithm 2.
 """
@@ -10,21 +10,23 @@ from sesemi.primitives import losses, memory, schedules
 
 
 class TemporalEnsembling(Method):
-    """``L = CE(y, p(x)) + w(t) 1/(N C) sum ||p(u) - z||^2``, ``Z <- a Z + (1 - a) p(u)``, ``z = Z / (1 - a^k)``.
+    """Cross-entropy of labels and the distance to each image's own running average.
 
-    Z starts at 0 and k counts the updates of that image's row, so the correction is exact for every image whatever
-    the order. The stream shows every image of the pool once before it shows one again: updating a row right after
-    its target was read is the paper's update at the end of the epoch. An image that was never seen has no target and
-    no weight, which is the paper's weight of 0 in the first epoch.
+    ``L = CE(y, p(x)) + w(t) 1/(N C) sum ||p(u) - z||^2``, ``Z <- a Z + (1 - a) p(u)``, ``z = Z / (1 - a^k)``.
+
+    Z starts at 0 and k counts the updates of that image's row, so the correction is exact for every image in any order.
+    The stream shows every image of the pool once before it shows one again. So updating a row right after its target
+    was read is the paper's update at the end of the epoch. An image that was never seen has no target and no weight,
+    which is the paper's weight of 0 in the first epoch.
 
     Args:
-        weight: w, of the mean over all elements (30: the "Tricks" project).
-        alpha: a, 0.6 in the paper.
-        update: ``epoch`` as in the paper; ``iteration``: the current output enters the average before the target is
+        weight: Weight w of the mean over all elements, 30 in the "Tricks" project.
+        alpha: Decay a, 0.6 in the paper.
+        update: ``epoch`` as in the paper. With ``iteration`` the current output enters the average before the target is
             read (iTempens of the "Tricks" project).
-        average: of ``probs``, as in the paper, or of ``logits`` (the "Tricks" project).
-        ramp: of the weight; the paper's is ``sigmoid``.
-        ramp_up: its length, as a part of the run: 80 of 300 epochs in the paper.
+        average: Values that are averaged: ``probs``, as in the paper, or ``logits`` (the "Tricks" project).
+        ramp: Ramp of the weight, ``sigmoid`` in the paper.
+        ramp_up: Length of the ramp, as a part of the run: 80 of 300 epochs in the paper.
     """
 
     views = Views(labeled="weak", unlabeled=("weak",))
@@ -54,7 +56,7 @@ class TemporalEnsembling(Method):
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
-        """Supervised cross-entropy and the distance to the ensemble."""
+        """Return the supervised cross-entropy and the distance to the ensemble."""
         logits, logits_u = student.together(batch.labeled, *batch.unlabeled)
         target, known = self.targets(batch.index, logits_u)
         weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
@@ -64,7 +66,7 @@ class TemporalEnsembling(Method):
         }
 
     def targets(self, index, logits):
-        """Targets ``[U, C]`` and which of them exist ``[U]``; moves the rows of these images."""
+        """Move the rows of these images, and return targets ``[U, C]`` and a mask ``[U]`` of those that exist."""
         outputs = losses.softmax(logits) if self.average == "probs" else ops.cast(logits, "float32")
         before, count = memory.read(self.ensemble, index), memory.read(self.updates, index)
         after = self.alpha * before + (1.0 - self.alpha) * outputs

@@ -12,19 +12,19 @@ TSA = ("none", "linear", "exp", "log")
 
 
 class UDA(Method):
-    """``L = TSA(CE(y, p(A(x)))) + w 1/(mu B) sum_i [max q_i >= threshold] KL(sharpen(q_i, T) || p(S(u_i)))``.
+    """Loss ``TSA(CE(y, p(A(x)))) + w 1/(mu B) sum_i [max q_i >= threshold] KL(sharpen(q_i, T) || p(S(u_i)))``.
 
     ``q = p(A(u))``. The mask looks at the probabilities before they are sharpened, and the target has no gradient.
     Training signal annealing (TSA in the paper) leaves out the labeled images whose *correct* class has more
-    probability than ``1/C + c (1 - 1/C)`` and divides by the number of those that stay (the authors' program).
+    probability than ``1/C + c (1 - 1/C)``. It divides by the number of those that stay (the authors' program).
 
     Args:
-        weight: w, 1 in the paper.
-        threshold: of the confidence; 0.8 in USB.
-        temperature: T, 0.4 in USB.
-        tsa: how c grows over the run, x being the part of it that is done: ``none``, ``linear``: ``x``, ``exp``:
-            ``exp(5 (x - 1))`` (for very few labels), ``log``: ``1 - exp(-5 x)``.
-        ema_decay: of the teacher, which is only evaluated.
+        weight: Weight w, 1 in the paper.
+        threshold: Threshold of the confidence, 0.8 in USB.
+        temperature: Temperature T, 0.4 in USB.
+        tsa: Growth of c over the run, x being the part of the run that is done: ``none`` leaves no image out,
+            ``linear`` is ``x``, ``exp`` is ``exp(5 (x - 1))`` (for very few labels), ``log`` is ``1 - exp(-5 x)``.
+        ema_decay: Decay of the teacher, which is only evaluated.
     """
 
     views = Views(labeled="weak", unlabeled=("weak", "strong"))
@@ -47,7 +47,7 @@ class UDA(Method):
         self.tsa, self.ema_decay = tsa, ema_decay
 
     def loss_terms(self, batch, student, teacher):
-        """Annealed cross-entropy of labels, and the divergence from sharpened targets."""
+        """Return the annealed cross-entropy of labels, and the divergence from sharpened targets."""
         weak, strong = batch.unlabeled
         logits, logits_w, logits_s = student.together(batch.labeled, weak, strong)
         probs = ops.stop_gradient(losses.softmax(logits_w))
@@ -60,7 +60,7 @@ class UDA(Method):
         }
 
     def supervised(self, batch, logits):
-        """Cross-entropy of the labeled images that are not yet known too well."""
+        """Return the cross-entropy of the labeled images that are not yet known too well."""
         if self.tsa == "none":
             return losses.cross_entropy(batch.labels, logits)
         probs = losses.softmax(logits)
@@ -71,7 +71,7 @@ class UDA(Method):
         return losses.cross_entropy(batch.labels, logits, kept) / ops.maximum(share, one)
 
     def release(self, progress, classes: int):
-        """The probability above which a labeled image is left out, in [1/C, 1]."""
+        """Return the probability above which a labeled image is left out, in [1/C, 1]."""
         x = ops.minimum(ops.cast(progress, "float32"), 1.0)
         grown = {"linear": x, "exp": ops.exp(5.0 * (x - 1.0)), "log": 1.0 - ops.exp(-5.0 * x)}[self.tsa]
         return 1.0 / classes + grown * (1.0 - 1.0 / classes)

@@ -10,24 +10,26 @@ from sesemi.primitives import autodiff, losses, schedules
 
 
 class VAT(Method):
-    """``L = CE(y, p(x)) + w D(sg p(u), p(u + r)) + w_H H(p(u))``, ``r = eps g / ||g||``, g the gradient of D at xi d.
+    """Cross-entropy of labels and the change of the prediction under the worst small perturbation.
 
-    d starts as a random unit direction and is replaced by ``g / ||g||`` in every power iteration. The perturbed
-    passes keep the dropout masks of the clean one (D is then 0 at r = 0, which the second-order argument of the paper
-    needs) and move no BatchNorm averages. An image without gradient gets no perturbation. Under bfloat16 the direction
-    is found by a network that computes in bfloat16, too: use float32 where that matters.
+    ``L = CE(y, p(x)) + w D(sg p(u), p(u + r)) + w_H H(p(u))``, ``r = eps g / ||g||``, g the gradient of D at xi d.
+
+    d starts as a random unit direction and is replaced by ``g / ||g||`` in every power iteration. The perturbed passes
+    keep the dropout masks of the clean one: D is then 0 at r = 0, which the second-order argument of the paper needs.
+    They move no BatchNorm averages. An image without gradient gets no perturbation. Under bfloat16 the direction is
+    found by a network that computes in bfloat16 too: use float32 where that matters.
 
     Args:
-        weight: w, 1 in the paper.
-        epsilon: norm of the perturbation of an image. Ours have norm 55 (after GCN), so 8, which the paper
-            takes for CIFAR-10, is about a seventh of it.
-        xi: norm of the probe. Published values of 1e-6 lose the direction in float32; 1 is a fiftieth of an image.
-        power_iterations: 1 in the paper.
-        distance: D: ``kl``, ``KL(p(u) || p(u + r))``, the paper's, summed over classes; or ``mse``, mean over all
-            elements (the "Tricks" project, with a weight of 30).
-        entropy_weight: w_H; 0: no such term (1 is the paper's VAT + EntMin).
-        ramp: of w; the paper has none.
-        ramp_up: its length, as a part of the run.
+        weight: Weight w, 1 in the paper.
+        epsilon: Norm of the perturbation of an image. Our images have norm 55 (after GCN), so 8, which the paper takes
+            for CIFAR-10, is about a seventh of it.
+        xi: Norm of the probe. Published values of 1e-6 lose the direction in float32; 1 is a fiftieth of an image.
+        power_iterations: Number of power iterations, 1 in the paper.
+        distance: Distance D. ``kl`` is ``KL(p(u) || p(u + r))``, the paper's, summed over classes. ``mse`` is the mean
+            over all elements (the "Tricks" project, with a weight of 30).
+        entropy_weight: Weight w_H. With 0 there is no such term; 1 is the paper's VAT + EntMin.
+        ramp: Ramp of w; the paper has none.
+        ramp_up: Length of the ramp, as a part of the run.
     """
 
     views = Views(labeled="weak", unlabeled=("weak",))
@@ -52,7 +54,7 @@ class VAT(Method):
         self.terms = ("supervised", "adversarial", *(("entropy",) if entropy_weight else ()))
 
     def loss_terms(self, batch, student, teacher):
-        """Supervised cross-entropy, local distributional smoothness, and entropy."""
+        """Return the supervised cross-entropy, the local distributional smoothness, and the entropy."""
         (images,) = batch.unlabeled
         logits, clean = student.together(batch.labeled, images)
         target = ops.stop_gradient(losses.softmax(clean))
@@ -77,9 +79,9 @@ class VAT(Method):
 
 
 def unit(directions):
-    """Each ``[H, W, C]`` of ``[B, H, W, C]`` divided by its norm; zeros stay zeros.
+    """Divide each ``[H, W, C]`` of ``[B, H, W, C]`` by its norm; zeros stay zeros.
 
-    Divided by its largest element first: squares of small gradients underflow.
+    It is divided by its largest element first, because squares of small gradients underflow.
     """
     axes = (1, 2, 3)
     largest = ops.max(ops.abs(directions), axis=axes, keepdims=True)

@@ -1,4 +1,4 @@
-"""The six-way head of SESEMI on any other method (``--self-supervision rotation``)."""
+"""Six-way head of SESEMI on any other method (``--self-supervision rotation``)."""
 
 import dataclasses
 
@@ -12,14 +12,14 @@ _TAKEN_OVER = ("unlabeled_pool", "ema_decay", "evaluated", "remembers_images", "
 
 
 class WithRotation(Method):
-    """``L = L_method + w CE(k, p_self(G_k(u)))`` (Tran 2019, arXiv:1906.10343; Gidaris et al. have four rotations).
+    """Loss ``L_method + w CE(k, p_self(G_k(u)))`` (Tran 2019, arXiv:1906.10343; Gidaris et al. have four rotations).
 
-    Its trunk call is normalized by its own batch and moves no BatchNorm averages, so that the method's own stay
+    Its trunk call is normalized by its own batch and moves no BatchNorm averages. So the averages of the method stay
     those of upright images.
 
     Args:
-        method: what it is added to.
-        rotation_weight: w, constant.
+        method: Method that the head is added to.
+        rotation_weight: Weight w, constant.
     """
 
     def __init__(self, method: Method, rotation_weight: float = 1.0, **kwargs):
@@ -32,12 +32,12 @@ class WithRotation(Method):
         self.head = keras.layers.Dense(len(rotation.TRANSFORMS), dtype="float32", name="rotation_head")
 
     def images_per_step(self, *, labeled, unlabeled):
-        """The method's, and six views of each unlabeled image."""
+        """Return the number of the method's images and of six views of each unlabeled image."""
         own = self.method.images_per_step(labeled=labeled, unlabeled=unlabeled)
         return own + len(rotation.TRANSFORMS) * unlabeled
 
     def check(self):
-        """Refuse bad arguments of either."""
+        """Refuse bad arguments of the method or of the head."""
         self.method.check()
         SESEMI(self.rotation_weight).check()
 
@@ -46,17 +46,17 @@ class WithRotation(Method):
         self.method.check_batches(**sizes)
 
     def build(self, sizes):
-        """Build both."""
+        """Build the method and the head."""
         self.method.build(sizes)
         self.head.build((None, sizes.features))
         self.built = True
 
     def next_student(self, probs):
-        """The method learns what the student says."""
+        """Pass the answers of the finished student on to the method."""
         self.method.next_student(probs)
 
     def loss_terms(self, batch, student, teacher):
-        """The method's terms, and the six-way cross-entropy."""
+        """Return the method's terms and the six-way cross-entropy."""
         *own, images = batch.unlabeled
         terms = self.method.loss_terms(dataclasses.replace(batch, unlabeled=tuple(own)), student, teacher)
         features = student.features(rotation.six_views(images), moves_averages=False)

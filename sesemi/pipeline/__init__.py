@@ -1,1 +1,1 @@
-"""Which images are labeled, and the stream of indices and pixels that a step sees."""
+"""Choice of the labeled images, and the stream of indices and pixels that a step sees."""

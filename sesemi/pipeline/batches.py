@@ -31,27 +31,27 @@ def index_batches(
     extra: np.ndarray | None = None,
     fetch: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]] | None = None,
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-    """The batches of the steps `start` to `stop` - 1; those of a step are the same whatever `start` is.
+    """Return the batches of the steps `start` to `stop` - 1; those of a step are the same whatever `start` is.
 
     Under a strategy with several replicas, each has its part of the batches, in the order of the replicas.
 
     Args:
-        labeled: pool of indices of labeled images.
-        unlabeled: pool of indices of unlabeled images.
-        labeled_batch_size: labeled images a step, over all replicas.
-        batch_size: unlabeled images a step, over all replicas.
-        seed: of the order.
-        start: the first step.
-        stop: the step after the last.
-        extra: pool of indices of images from elsewhere: every second unlabeled image of a step is one of them.
-        fetch: adds the images to a batch, see `StreamedPixels`.
+        labeled: Pool of indices of labeled images.
+        unlabeled: Pool of indices of unlabeled images.
+        labeled_batch_size: Number of labeled images in a step, over all replicas.
+        batch_size: Number of unlabeled images in a step, over all replicas.
+        seed: Seed of the order.
+        start: First step.
+        stop: Step after the last.
+        extra: Pool of indices of images from elsewhere: every second unlabeled image of a step is one of them.
+        fetch: Function that adds the images to a batch, see `StreamedPixels`.
 
     Returns:
         Elements ``{"step": int64 scalar, "labeled": [B] int32, "unlabeled": [U] int32}``; under a strategy those of a
         replica, as ``[1, B]`` and ``[1, U]``.
 
     Raises:
-        ValueError: a batch size is no multiple of the number of replicas (with `extra` of twice that).
+        ValueError: If a batch size is no multiple of the number of replicas (with `extra` of twice that).
     """
     shares = replicas.count()
     mixed = extra is not None and len(extra) > 0
@@ -82,7 +82,7 @@ def index_batches(
         return {"step": step} | {name: drawn(name, step, replica) for name in streams}
 
     def parts(first: int, own: int) -> tf.data.Dataset:
-        """The parts of the replicas from `first` on, in turn: one for each in every step."""
+        """Return the parts of the replicas from `first` on, in turn: one for each in every step."""
         turns = tf.data.Dataset.range(start * own, stop * own)
         found = turns.map(lambda i: part_of(i // own, first + i % own), num_parallel_calls=1, deterministic=True)
         if fetch is not None:
@@ -105,13 +105,13 @@ def index_batches(
 
 
 def _shuffled(pool: tf.Tensor, positions: tf.Tensor, seed: int, name: str) -> tf.Tensor:
-    """The entries at `positions`, consecutive, of the endless sequence of shuffled copies of `pool`."""
+    """Return the entries at `positions`, consecutive, of the endless sequence of shuffled copies of `pool`."""
     shuffle = _sorted_order if pool.shape[0] < _SMALL_POOL else _cipher_order
     return tf.gather(pool, shuffle(pool.shape[0], positions, seed, name))
 
 
 def _cipher_order(count: int, positions: tf.Tensor, seed: int, name: str) -> tf.Tensor:
-    """By a cipher on the positions: nothing is stored, whatever the size of the pool."""
+    """Return the order by a cipher on the positions: nothing is stored, whatever the size of the pool."""
     epochs = positions // count
     constant = tf.ones_like(epochs)
     seeds = tf.stack([constant * seed, epochs, constant * zlib.crc32(name.encode())], axis=1)
@@ -121,7 +121,7 @@ def _cipher_order(count: int, positions: tf.Tensor, seed: int, name: str) -> tf.
 
 
 def _sorted_order(count: int, positions: tf.Tensor, seed: int, name: str) -> tf.Tensor:
-    """By sorting random numbers, one order for each epoch that the positions touch."""
+    """Return the order by sorting random numbers, one order for each epoch that the positions touch."""
     first = positions[0] // count
     touched = (positions.shape[0] - 1) // count + 2
     orders = [tf.argsort(Draws(seed, first + i).at("order").uniform(name, (count,))) for i in range(touched)]

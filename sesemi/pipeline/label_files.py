@@ -1,4 +1,4 @@
-"""Which images are labeled, read from a file: indices, lists of the Mean Teacher repository, or a ``split.json``."""
+"""Labeled images, read from a file: indices, lists of the Mean Teacher repository, or a ``split.json``."""
 
 import json
 import re
@@ -19,19 +19,21 @@ def read(
     """Read such a file.
 
     Args:
-        path: ``split.json`` of a run; or a text file with a line for each labeled image: its index among the training
-            images, or ``FILENAME CLASS`` where the file's name begins with that index (``3076_airplane.png airplane``).
-        labels: ``[N]``, of all training images.
-        class_names: one a class.
-        labels_sha256: of `labels`; a ``split.json`` that says another was made for other images. None: not compared.
-        named: whether names of files begin with their index; False: lines with names are refused.
+        path: Path of the ``split.json`` of a run, or of a text file with a line for each labeled image. A line is the
+            index of the image among the training images, or ``FILENAME CLASS`` where the file's name begins with that
+            index (``3076_airplane.png airplane``).
+        labels: ``[N]``, labels of all training images.
+        class_names: One name for each class.
+        labels_sha256: Hash of `labels`. A ``split.json`` with another hash is refused: it was made for other images.
+            With None they are not compared.
+        named: True if names of files begin with their index. With False, lines with names are refused.
 
     Returns:
         Indices of labeled and of validation images, each sorted.
 
     Raises:
-        InputError: the file is missing or is none of these, an index is no image's or occurs twice, or a class is not
-            the one that the data set has.
+        InputError: If the file is missing or is none of these, an index is no image's or occurs twice, or a class is
+            not the one that the data set has.
     """
     text = _text(path)
     if text.lstrip().startswith("{"):
@@ -56,7 +58,7 @@ def refuse_missing(path: str) -> None:
     """Refuse a file that `read` cannot read.
 
     Raises:
-        InputError: it is missing, or no text.
+        InputError: If it is missing, or no text.
     """
     _text(path)
 

@@ -12,16 +12,16 @@ _ALIGNMENT = 64
 
 
 class Pixels:
-    """What is known of the training images: their labels, as far as training may see them, and the truth for the log.
+    """Training images with their labels, as far as training may see them, and the truth for the log.
 
     Args:
-        images: ``[N, H, W, C]`` uint8, or what is indexed like that.
+        images: ``[N, H, W, C]`` uint8, or an object that is indexed like that.
         labels: ``[N]`` int, -1 where unlabeled.
-        truth: ``[N]`` int, -1 where unknown: what labels would be if they could all be seen, for the log of
+        truth: ``[N]`` int, -1 where unknown: the labels that would be there if all could be seen, for the log of
             pseudo-labels and for nothing else; default: all unknown.
 
     Raises:
-        ValueError: wrong dtype or lengths.
+        ValueError: If dtype or lengths are wrong.
     """
 
     # Adds the images to a batch of indices on the host, before it goes to the device; None if nothing is to be added.
@@ -56,17 +56,17 @@ class Pixels:
             self.labels.assign(everyone)
 
     def truth_of(self, index: tf.Tensor) -> tf.Tensor:
-        """``[U]`` int32, the true classes of unlabeled images, for diagnosis only; -1 where unknown or labeled."""
+        """Return the true classes of unlabeled images, ``[U]`` int32, for diagnosis; -1 where unknown or labeled."""
         if self._truth is None:
             return tf.fill(tf.shape(index), -1)
         unlabeled = tf.gather(self.labels, index) < 0
         return tf.where(unlabeled, tf.cast(tf.gather(replicas.own(self._truth), index), tf.int32), -1)
 
     def __call__(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The images of a batch.
+        """Return the images of a batch.
 
         Args:
-            batch: of `index_batches`; under a strategy its values but the step have a first axis of length 1.
+            batch: Batch of `index_batches`. Under a strategy its values except the step have a first axis of length 1.
 
         Returns:
             ``step``, ``labeled`` and ``unlabeled`` images (uint8), ``labels`` ``[B]``, and the indices as
@@ -83,17 +83,17 @@ class Pixels:
         }
 
     def images_of(self, batch: Mapping[str, tf.Tensor], part: str) -> tf.Tensor:
-        """The images ``labeled`` or ``unlabeled`` of a batch, uint8."""
+        """Return the images ``labeled`` or ``unlabeled`` of a batch, uint8."""
         raise NotImplementedError
 
 
 class DevicePixels(Pixels):
-    """All images once on the device, as uint8; calling it turns a batch of indices into a batch of images.
+    """All images once on the device, as uint8; a call turns a batch of indices into a batch of images.
 
     Args:
         images: ``[N, H, W, C]`` uint8.
-        labels: see `Pixels`.
-        truth: see `Pixels`.
+        labels: See `Pixels`.
+        truth: See `Pixels`.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, truth: np.ndarray | None = None):
@@ -103,16 +103,16 @@ class DevicePixels(Pixels):
 
     @property
     def images(self) -> tf.Tensor:
-        """``[N, H, W, C]`` uint8, on the first device."""
+        """Images ``[N, H, W, C]`` uint8, on the first device."""
         return self._images[0]
 
     def host_images(self) -> np.ndarray:
-        """The images as a read-only array, without a second copy where the device is the CPU."""
+        """Return the images as a read-only array, without a second copy where the device is the CPU."""
         with tf.device("CPU:0"):
             return np.asarray(memoryview(tf.identity(self.images)))
 
     def images_of(self, batch, part):
-        """A gather on the device."""
+        """Gather the images on the device."""
         return tf.gather(replicas.own(self._images), batch[part])
 
 
@@ -120,12 +120,12 @@ class StreamedPixels(Pixels):
     """Images that do not fit: `index_batches` reads those of each step on the host, some steps ahead.
 
     Args:
-        images: indexed like ``[N, H, W, C]`` uint8; reads what is asked for, in any thread.
-        labels: see `Pixels`.
-        truth: see `Pixels`.
+        images: Object indexed like ``[N, H, W, C]`` uint8, which reads images when asked, in any thread.
+        labels: See `Pixels`.
+        truth: See `Pixels`.
 
     Attributes:
-        failure: why an image could not be read, if that happened; TensorFlow's error hides it.
+        failure: Reason why an image could not be read, if that happened; TensorFlow's error hides it.
     """
 
     def __init__(self, images, labels: np.ndarray, truth: np.ndarray | None = None):
@@ -133,7 +133,7 @@ class StreamedPixels(Pixels):
         self._source, self.failure = images, None
 
     def host_images(self):
-        """Indexed like an array; reads what is asked for."""
+        """Return the images as an object that is indexed like an array and reads them when asked."""
         return self._source
 
     def fetch(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -153,12 +153,12 @@ class StreamedPixels(Pixels):
             raise
 
     def images_of(self, batch, part):
-        """They came with the indices."""
+        """Return the images that came with the indices."""
         return batch[f"{part}_images"]
 
 
 def on_devices(values: np.ndarray) -> list[tf.Tensor]:
-    """A tensor for each device of the strategy.
+    """Return a tensor for each device of the strategy.
 
     On a single CPU it is the very memory of the array where TensorFlow can use that, so the array must not be changed.
     """
@@ -175,7 +175,7 @@ def on_devices(values: np.ndarray) -> list[tf.Tensor]:
 
 
 def visible_labels(labels: np.ndarray, labeled: np.ndarray) -> np.ndarray:
-    """The labels that training may see: -1 outside of the indices `labeled`; ``[N]`` int32."""
+    """Return the labels that training may see: -1 outside of the indices `labeled`; ``[N]`` int32."""
     visible = np.full(len(labels), -1, np.int32)
     visible[labeled] = labels[labeled]
     return visible

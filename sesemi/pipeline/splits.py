@@ -1,4 +1,4 @@
-"""Which images keep their labels: a function of (labels, count, seed) alone, the same for every method."""
+"""Choice of the images that keep their labels: a function of (labels, count, seed) alone, the same for every method."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ class Split:
     """Indices into the training images, each sorted.
 
     Args:
-        labeled: images whose labels are used for training.
-        validation: labeled images held out to select an epoch; in no pool.
-        unlabeled: images that the unlabeled branch draws from.
+        labeled: Images whose labels are used for training.
+        validation: Labeled images held out to select an epoch; in no pool.
+        unlabeled: Images that the unlabeled branch draws from.
     """
 
     labeled: np.ndarray
@@ -33,7 +33,7 @@ class Split:
         return {name: getattr(self, name).tolist() for name in ("labeled", "validation", "unlabeled")}
 
     def to_json(self) -> str:
-        """The text of ``split.json``; the unlabeled pool is told by its size and is part of the hash."""
+        """Return the text of ``split.json``. Of the unlabeled pool it has only the size; the hash covers its list."""
         lists = self._lists()
         return json.dumps(
             {
@@ -60,24 +60,23 @@ def split(
     """Choose the labeled images, the same number of each class.
 
     Args:
-        labels: ``[N]`` int, of all training images; -1 where there is none.
-        count: how many images are labeled, a multiple of the number of classes; the number of those that could be, or
-            ``"all"``, for all.
-        seed: of the choice.
-        classes: number of classes; each must occur.
-        validation: fraction of the labeled images of every class to hold out; at least one is held out and one is
-            left.
-        exclude_labeled: leaves the labeled images out of the unlabeled pool.
-        chosen: labeled and validation indices that somebody else chose; then `count` does not matter, and validation
+        labels: ``[N]`` int, labels of all training images; -1 where there is none.
+        count: Number of labeled images, a multiple of the number of classes. The number of those that could be labeled,
+            or ``"all"``, takes all.
+        seed: Seed of the random choice.
+        classes: Number of classes; each must occur.
+        validation: Fraction of the labeled images of every class to hold out; at least one is held out and one is left.
+        exclude_labeled: True leaves the labeled images out of the unlabeled pool.
+        chosen: Labeled and validation indices that somebody else chose. Then `count` does not matter, and validation
             images are held out of the labeled ones only if there are none yet.
-        given_validation: indices of images that are for validation and nothing else.
-        extra: how many images, the last ones, are in a pool of their own.
+        given_validation: Indices of images that are for validation and nothing else.
+        extra: Number of images, the last ones, that are in a pool of their own.
 
     Returns:
         The split. Validation images are in no pool.
 
     Raises:
-        InputError: the count cannot be split evenly, a class has too few images, or nothing is left.
+        InputError: If the count cannot be split evenly, a class has too few images, or nothing is left.
     """
     rng = np.random.default_rng([seed, 0x5E5E])
     if given_validation is not None and len(given_validation):

@@ -1,1 +1,1 @@
-"""What methods, views and layers are written in."""
+"""Building blocks of methods, views and layers."""

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 
 def input_gradient(function: Callable[[Any], Any], at):
-    """The gradient of ``function(at)``, a scalar, with respect to `at`; a constant for whoever differentiates it.
+    """Return the gradient of ``function(at)``, a scalar, with respect to `at`. No gradient flows through the result.
 
     Args:
-        function: of a tensor like `at`.
-        at: a float tensor.
+        function: Function of a tensor like `at`.
+        at: Float tensor.
     """
     at = tf.stop_gradient(at)
     with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -1,7 +1,7 @@
-"""Three Keras layers as they are trained; the exported model has the stock ones, with the same weights and answers.
+"""Three Keras layers for training; the exported model has the stock ones, with the same weights and answers.
 
-- Keras' BatchNormalization is unfused and goes through float32; `FusedBatchNormalization` is TensorFlow's one
-  kernel. `benchmarks/throughput.py` measures the gain.
+- Keras' BatchNormalization is unfused and goes through float32; `FusedBatchNormalization` is TensorFlow's one kernel.
+  `benchmarks/throughput.py` measures the gain.
 - Keras' Dropout draws from a variable that checkpoints leave out; `StepDropout` draws from (seed, step).
 - `ShakeShake` mixes two branches at random where inference averages them.
 """
@@ -15,16 +15,16 @@ import tensorflow as tf
 
 from sesemi.primitives import replicas, rng
 
-# The names of BatchNorm's variables that no gradient moves.
+# Names of BatchNorm's variables that no gradient moves.
 MOVING_AVERAGES = ("moving_mean", "moving_variance")
 _averages_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("averages_kept", default=False)
 
 
 @contextlib.contextmanager
 def averages_kept() -> Iterator[None]:
-    """Inside, `FusedBatchNormalization` normalizes a training batch by its own statistics and remembers nothing of it.
+    """Let `FusedBatchNormalization` normalize training batches by their own statistics and remember nothing of them.
 
-    So it does in a frozen network too, such as a teacher.
+    Inside this context it does so in a frozen network too, such as a teacher.
     """
     token = _averages_kept.set(True)
     try:
@@ -34,14 +34,15 @@ def averages_kept() -> Iterator[None]:
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` of ``[B, H, W, C]`` by one fused kernel in training; same variables.
+    """`keras.layers.BatchNormalization` of ``[B, H, W, C]`` by one fused kernel in training, with the same variables.
 
-    Of several replicas each normalizes its own images, or, if ``synchronized``, by the statistics of all. The moving
-    averages move by those of its own images; `sesemi.training.model.SemiSupervisedModel` then averages them.
+    Each of several replicas normalizes its own images, or, if ``synchronized``, normalizes them by the statistics of
+    all. The moving averages move by the statistics that it normalized by. `sesemi.training.model.SemiSupervisedModel`
+    then averages them.
     """
 
     def call(self, inputs, training=None, mask=None):
-        """As the stock layer; in inference it is the stock layer."""
+        """Normalize by the batch in training; in inference call the stock layer."""
         kept = _averages_kept.get()
         if not training or not (self.trainable or kept) or len(inputs.shape) != 4 or mask is not None:
             return super().call(inputs, training=training, mask=mask)
@@ -81,13 +82,13 @@ class StepDropout(keras.layers.Dropout):
     Outside of it, it is the stock layer.
 
     Attributes:
-        salt: tells the dropout layers of one network apart.
+        salt: Name that tells the dropout layers of one network apart.
     """
 
     salt = "head"
 
     def call(self, inputs, training=False):
-        """As the stock layer."""
+        """Drop units by the masks of the step; outside of `rng.dropout_from` and in inference call the stock layer."""
         draws = rng.dropout_draws()
         if not training or not self.rate or draws is None:
             return super().call(inputs, training=training)
@@ -99,14 +100,14 @@ class StepDropout(keras.layers.Dropout):
 class ShakeShake(keras.layers.Average):
     """`keras.layers.Average` of two branches, which in training are mixed at random (Gastaldi 2017, arXiv:1705.07485).
 
-    Per image ``a x1 + (1 - a) x2`` forward and ``b``, an independent draw, in place of ``a`` backward; both uniform in
-    [0, 1]. Outside of `rng.dropout_from`, and in inference, the stock layer.
+    For each image it is ``a x1 + (1 - a) x2`` forward. Backward, ``b``, an independent draw, takes the place of ``a``.
+    Both are uniform in [0, 1]. Outside of `rng.dropout_from`, and in inference, it is the stock layer.
     """
 
     salt = "head"
 
     def call(self, inputs, training=False):
-        """As the stock layer, or shaken."""
+        """Mix the branches at random; outside of `rng.dropout_from` and in inference average them."""
         draws = rng.dropout_draws()
         if not training or draws is None:
             return super().call(inputs)
@@ -119,7 +120,7 @@ class ShakeShake(keras.layers.Average):
         return learns + tf.stop_gradient(shows - learns)
 
     def compute_output_spec(self, inputs, training=False):
-        """As the stock layer, which knows nothing of training."""
+        """Return the spec of the stock layer, whose method does not take `training`."""
         return super().compute_output_spec(inputs)
 
 
@@ -132,11 +133,11 @@ _STOCK = {trained: stock for stock, trained in _TRAINED.items()}
 
 
 def for_training(model: keras.Model, *, synchronized: bool = False) -> keras.Model:
-    """A copy of a functional model, with the same weights, that trains with the layers of this file.
+    """Return a copy of a functional model, with the same weights, that trains with the layers of this file.
 
     Args:
-        model: of stock layers.
-        synchronized: whether the replicas of a strategy normalize their images together.
+        model: Model of stock layers.
+        synchronized: True lets the replicas of a strategy normalize their images together.
     """
     copy = _swap(model, _TRAINED, dtype=None, synchronized=synchronized)
     for number, layer in enumerate(layer for layer in copy.layers if isinstance(layer, StepDropout | ShakeShake)):
@@ -145,7 +146,7 @@ def for_training(model: keras.Model, *, synchronized: bool = False) -> keras.Mod
 
 
 def for_export(model: keras.Model) -> keras.Model:
-    """The inverse of `for_training`: stock layers in float32, with the same weights."""
+    """Return the inverse of `for_training`: stock layers in float32, with the same weights."""
     return _swap(model, _STOCK, dtype="float32", synchronized=False)
 
 

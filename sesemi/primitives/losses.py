@@ -9,12 +9,14 @@ from keras import ops
 
 
 def softmax(logits):
-    """Class probabilities ``[N, C]`` float32 of logits of any float type."""
+    """Return class probabilities ``[N, C]`` float32 of logits of any float type."""
     return ops.softmax(ops.cast(logits, "float32"))
 
 
 def cross_entropy(labels, logits, mask=None):
-    """``1/N sum_i -m_i log softmax(z_i)[y_i]``: rows that the mask leaves out count in N (FixMatch's convention).
+    """Return ``1/N sum_i -m_i log softmax(z_i)[y_i]``.
+
+    Rows that the mask leaves out count in N (FixMatch's convention).
 
     Args:
         labels: ``[N]`` int, each in ``0 … C - 1``.
@@ -27,7 +29,9 @@ def cross_entropy(labels, logits, mask=None):
 
 
 def soft_cross_entropy(targets, logits, mask=None):
-    """``1/N sum_i m_i sum_c -t_ic log p_ic``: rows that the mask leaves out count in N (FixMatch's convention).
+    """Return ``1/N sum_i m_i sum_c -t_ic log p_ic``.
+
+    Rows that the mask leaves out count in N (FixMatch's convention).
 
     Args:
         targets: ``[N, C]`` probabilities; no gradient flows into them.
@@ -39,7 +43,7 @@ def soft_cross_entropy(targets, logits, mask=None):
 
 
 def mse(targets, probs, mask=None, *, stop_targets: bool = True):
-    """``1/(N C) sum (p - t)^2``: the mean over all elements (Laine & Aila 2017, Tarvainen & Valpola 2017).
+    """Return ``1/(N C) sum (p - t)^2``, the mean over all elements (Laine & Aila 2017, Tarvainen & Valpola 2017).
 
     Args:
         targets: ``[N, C]``.
@@ -53,7 +57,7 @@ def mse(targets, probs, mask=None, *, stop_targets: bool = True):
 
 
 def kl_divergence(targets, logits, mask=None):
-    """``1/N sum_i KL(t_i || softmax(z_i))``, summed over the classes and never divided by C.
+    """Return ``1/N sum_i KL(t_i || softmax(z_i))``, summed over the classes and never divided by C.
 
     Args:
         targets: ``[N, C]`` probabilities; no gradient flows into them.
@@ -66,23 +70,23 @@ def kl_divergence(targets, logits, mask=None):
 
 
 def entropy(logits):
-    """``1/N sum_i H(softmax(z_i))``, with its gradient."""
+    """Return ``1/N sum_i H(softmax(z_i))``, with its gradient."""
     logits = ops.cast(logits, "float32")
     return ops.mean(-ops.sum(ops.softmax(logits) * ops.log_softmax(logits), axis=-1))
 
 
 def sharpen(probs, temperature: float):
-    """``p^(1/T) / sum p^(1/T)`` in log space, where tiny probabilities do not underflow.
+    """Return ``p^(1/T) / sum p^(1/T)``, computed in log space, where tiny probabilities do not underflow.
 
     Args:
         probs: ``[N, C]``.
-        temperature: T, above 0; 1 changes nothing, towards 0 the largest takes all.
+        temperature: Temperature T, above 0. With 1 nothing changes; towards 0 the largest probability takes all.
     """
     return ops.softmax(_log(probs) / temperature)
 
 
 def sum_of_squares(kernels):
-    """Sum of all ``w**2``, without a factor 1/2 (Keras' convention: its gradient is ``2 w``)."""
+    """Return the sum of all ``w**2``, without a factor 1/2 (Keras' convention: its gradient is ``2 w``)."""
     return sum((ops.sum(ops.square(ops.cast(kernel, "float32"))) for kernel in kernels), ops.zeros(()))
 
 

@@ -1,4 +1,4 @@
-"""What methods remember: tables with a row for every training image, and running averages of batches."""
+"""Memory of methods: tables with a row for every training image, and running averages of batches."""
 
 from keras import ops
 
@@ -6,25 +6,25 @@ from sesemi.primitives import replicas
 
 
 def read(table, index):
-    """Rows ``[U, ...]`` of a table ``[N, ...]`` at `index` ``[U]``."""
+    """Return the rows ``[U, ...]`` of a table ``[N, ...]`` at `index` ``[U]``."""
     return ops.take(table, index, axis=0)
 
 
 def write(table, index, rows, mask=None) -> None:
-    """Replace the rows at `index`, those of all replicas; of an image that occurs twice, the later row stays.
+    """Replace the rows at `index` by those of all replicas. The later row stays where an image occurs twice.
 
     Args:
-        table: a variable ``[N, ...]``.
+        table: Variable ``[N, ...]``.
         index: ``[U]`` int.
         rows: ``[U, ...]``; no gradient flows through them.
-        mask: ``[U]`` bool, which of them to write; default: all.
+        mask: ``[U]`` bool, true for the rows to write; default: all.
     """
     put(table, *map(replicas.gather, (index, rows)), mask=None if mask is None else replicas.gather(mask))
 
 
 def put(table, index, rows, mask=None) -> None:
-    """`write` of rows that every replica has; arguments as there."""
-    # Scattering says nothing about the order of duplicates: all of them are given the row of the last one.
+    """Replace the rows at `index` by rows that every replica has already. The arguments are those of `write`."""
+    # A scatter update has no defined order for duplicates, so all of them are given the row of the last one.
     positions = ops.arange(index.shape[0])
     same = index[:, None] == index[None, :]
     if mask is not None:
@@ -38,12 +38,12 @@ def put(table, index, rows, mask=None) -> None:
 
 
 def move(average, value, decay: float):
-    """``average <- decay average + (1 - decay) value``, without gradient.
+    """Update ``average <- decay average + (1 - decay) value``, without gradient.
 
     Args:
-        average: a variable of any shape.
-        value: of this step, of the same shape, and equal on all replicas (`sesemi.primitives.replicas`).
-        decay: in [0, 1].
+        average: Variable of any shape.
+        value: Value of this step, of the same shape, and equal on all replicas (`sesemi.primitives.replicas`).
+        decay: Share of the old average that is kept, in [0, 1].
 
     Returns:
         The average after the update.

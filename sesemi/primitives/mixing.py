@@ -6,7 +6,7 @@ from keras import ops
 
 
 def mix(first, second, ratio):
-    """``ratio * first + (1 - ratio) * second``, row by row.
+    """Return ``ratio * first + (1 - ratio) * second``, row by row.
 
     Args:
         first: ``[N, ...]``.
@@ -18,16 +18,16 @@ def mix(first, second, ratio):
 
 
 def interleave(batches):
-    """Exchange slice i of the first batch with slice i of batch i; its own inverse.
+    """Exchange slice i of the first batch with slice i of batch i; a second call undoes it.
 
-    The first batch then holds as many rows of every batch, and each other batch some of the first, which is what
-    BatchNorm needs if they go through a network one by one (the authors of MixMatch).
+    The first batch then holds as many rows of every batch, and each other batch holds some rows of the first. BatchNorm
+    needs this if the batches go through a network one by one (the authors of MixMatch).
 
     Args:
         batches: K tensors ``[B, ...]`` of one size.
 
     Raises:
-        ValueError: their sizes differ.
+        ValueError: If their sizes differ.
     """
     sizes = {batch.shape[0] for batch in batches}
     if len(sizes) > 1:

@@ -1,7 +1,7 @@
-"""One step on several devices (`tf.distribute`): what a replica learns of the others.
+"""Exchange between the devices that share a step (`tf.distribute`).
 
-Every replica holds the whole state and makes the same updates to it: gradients are added up, BatchNorm's averages
-averaged, and what methods remember is computed from all replicas' rows. With one device each function here gives
+Every replica holds the whole state and makes the same updates to it. Gradients are added up and BatchNorm's averages
+are averaged. The memory of a method is computed from the rows of all replicas. With one device each function here gives
 back what it was given.
 """
 
@@ -14,12 +14,12 @@ import tensorflow as tf
 
 
 def count() -> int:
-    """How many devices share a step, over all workers."""
+    """Return the number of devices that share a step, over all workers."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def number() -> int:
-    """Which of them this code runs for, from 0; 0 outside of a step."""
+    """Return the number of the device that this code runs for, from 0; outside of a step 0."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return 0
@@ -27,25 +27,27 @@ def number() -> int:
 
 
 def devices() -> tuple[str, ...]:
-    """The devices of this worker, by the order of their replicas."""
+    """Return the devices of this worker, in the order of their replicas."""
     return tuple(tf.distribute.get_strategy().extended.worker_devices)
 
 
 def own(values: Sequence[Any]) -> Any:
-    """That of `values`, one for each of this worker's devices, which belongs to this replica."""
+    """Return the value of this replica, from one value for each of this worker's devices."""
     return values[number() % len(values)]
 
 
 def several_workers() -> bool:
-    """Whether the devices are spread over several processes."""
+    """Return whether the devices are spread over several processes."""
     return count() > 1 and count() > len(devices())
 
 
 def gather(rows):
-    """The rows of all replicas, ``[R N, ...]``, in their order, which is that of the global batch; without gradient.
+    """Return the rows of all replicas, ``[R N, ...]``, without gradient.
+
+    They come in the order of the replicas, which is that of the global batch.
 
     Args:
-        rows: ``[N, ...]`` of this one, of the same shape on each.
+        rows: ``[N, ...]``, the rows of this replica, of the same shape on each.
     """
     rows = tf.stop_gradient(tf.convert_to_tensor(rows))
     if count() == 1:
@@ -57,12 +59,12 @@ def gather(rows):
 
 
 def mean(value):
-    """The mean over the replicas of a float tensor or a list of them, with its gradient."""
+    """Return the mean over the replicas of a float tensor or a list of them, with its gradient."""
     return _reduced(tf.distribute.ReduceOp.MEAN, value)
 
 
 def total(value):
-    """The sum over the replicas of a float tensor or a list of them, with its gradient."""
+    """Return the sum over the replicas of a float tensor or a list of them, with its gradient."""
     return _reduced(tf.distribute.ReduceOp.SUM, value)
 
 
@@ -71,33 +73,41 @@ def _reduced(how, value):
 
 
 def on_devices(names: Sequence[str]) -> tf.distribute.Strategy:
-    """The strategy for several devices of this process, such as ``["GPU:0", "GPU:1"]``; for one the default one."""
+    """Return the strategy for the devices of this process, such as ``["GPU:0", "GPU:1"]``; for one, the default."""
     if len(names) == 1:
         return tf.distribute.get_strategy()
-    # On the CPU, TensorFlow's collectives of two strategies in one process would take each other for the same.
+    # On the CPU, TensorFlow would confuse the collectives of two strategies in one process.
     how = tf.distribute.ReductionToOneDevice() if all("CPU" in name for name in names) else None
     return tf.distribute.MirroredStrategy(names, cross_device_ops=how)
 
 
 @functools.cache
 def of_workers() -> tf.distribute.Strategy:
-    """For all devices of all processes of TF_CONFIG; has to be made before TensorFlow does anything else."""
+    """Return the strategy for all devices of all processes of TF_CONFIG.
+
+    It has to be made before TensorFlow does anything else.
+    """
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 @contextlib.contextmanager
 def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Inside, models are made for `strategy`: what is not trained is kept on each device, and equal on all.
+    """Make models for `strategy` inside this context.
 
-    TensorFlow would otherwise send each such variable around whenever it changes, tables of all images included.
+    Untrained variables are then kept on each device, and are equal on all. Otherwise TensorFlow would send each such
+    variable around whenever it changes, tables of all images included.
     """
-    # Keras says which it trains when it makes them; Keras' metrics would be added up over the replicas.
+    # Keras says at creation whether it trains a variable. Without this, Keras' metrics would be added up over the
+    # replicas.
     with strategy.scope(), _kept_on_each(lambda how: not how.get("trainable", True)):
         yield
 
 
 def scale_scope() -> contextlib.AbstractContextManager:
-    """Inside, an optimizer of the current strategy is built: the scale of its loss is like what is not trained."""
+    """Build an optimizer of the current strategy inside this context.
+
+    The scale of its loss is then kept like an untrained variable, see `scope`.
+    """
     return _kept_on_each(lambda how: how.get("name") in ("step_counter", "dynamic_scale"))
 
 

@@ -1,7 +1,7 @@
 """Random numbers as a pure function of (seed, step, replica, name): the same eager, in a graph and under XLA.
 
 `keras.random` cannot do this: it keeps its position in a variable that checkpoints leave out, and its floats differ
-under XLA. Here Philox (Salmon et al. 2011) gives the bits and the floats are made of them.
+under XLA. Here Philox (Salmon et al. 2011) gives the bits, and the floats are made of them.
 """
 
 import collections
@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-# Of TensorFlow's stateless random numbers (`stateless_random_ops._philox_scramble_seed`).
+# Key that TensorFlow scrambles the seeds of stateless random numbers with
+# (`stateless_random_ops._philox_scramble_seed`).
 _SCRAMBLING_KEY = np.array([0x02461E293EC8F720], np.uint64)
 Shape = Sequence[int] | tf.Tensor
 _dropout_draws: contextvars.ContextVar["Draws | None"] = contextvars.ContextVar("dropout_draws", default=None)
@@ -25,10 +26,10 @@ class Draws:
     """Named random draws of one step; the same name gives the same numbers, another name independent ones.
 
     Args:
-        seed: the run's seed, in ``0 … 2**31 - 1``.
-        step: updates so far, a Python int or a scalar int64 tensor, below ``2**47``.
-        replica: number of the device, from 0. Of a draw with a row an image, replica r has block r of the numbers that
-            one device alone would draw for the images of all, so that the number of devices changes no view.
+        seed: Seed of the run, in ``0 … 2**31 - 1``.
+        step: Number of updates so far, a Python int or a scalar int64 tensor, below ``2**47``.
+        replica: Number of the device, from 0. Where a draw has a row for each image, replica r has block r of the
+            numbers that one device alone would draw for all images. So the number of devices changes no view.
     """
 
     def __init__(self, seed: int, step: int | tf.Tensor, replica: int = 0, _path: str = ""):
@@ -36,7 +37,7 @@ class Draws:
         self._position, self._replica = tf.cast(step, tf.int64) * 2**16, replica
 
     def at(self, name: str) -> "Draws":
-        """The draws below `name`, as a folder is below another."""
+        """Return the draws below `name`, as a folder is below another."""
         child = object.__new__(Draws)
         child._seed, child._position, child._path = self._seed, self._position, f"{self._path}/{name}"
         child._replica = self._replica
@@ -44,7 +45,7 @@ class Draws:
         return child
 
     def next_call(self, name: str) -> "Draws":
-        """`at` a name with the number of calls so far, for a layer that is called several times a step."""
+        """Return the draws `at` a name with the number of calls so far, for a layer that is called several times."""
         self._calls[name] += 1
         return self.at(f"{name}/{self._calls[name]}")
 
@@ -57,28 +58,28 @@ class Draws:
         return tf.reshape(_philox(key, self._replica * size, size), shape)
 
     def uniform(self, name: str, shape: Shape) -> tf.Tensor:
-        """Float32 in [0, 1), multiples of 2**-24."""
+        """Draw float32 in [0, 1), multiples of 2**-24."""
         high = tf.bitcast(tf.bitwise.right_shift(self._bits(name, shape), tf.constant(8, tf.uint32)), tf.int32)
         return tf.cast(high, tf.float32) * 2.0**-24
 
     def normal(self, name: str, shape: Shape) -> tf.Tensor:
-        """Float32, mean 0, standard deviation 1, by the inverse of the distribution function; within ±5.3."""
+        """Draw float32 of mean 0 and standard deviation 1, by the inverse of the distribution function; within ±5.3."""
         high = tf.bitcast(tf.bitwise.right_shift(self._bits(name, shape), tf.constant(9, tf.uint32)), tf.int32)
         centred = (tf.cast(high, tf.float32) + 0.5) * 2.0**-22 - 1.0
         return math.sqrt(2.0) * ops.erfinv(centred)
 
     def integers(self, name: str, shape: Shape, low: int, high: int) -> tf.Tensor:
-        """Int32 in ``low … high``, both included, for ranges far below 2**24."""
+        """Draw int32 in ``low … high``, both included, for ranges far below 2**24."""
         return low + tf.cast(tf.floor(self.uniform(name, shape) * (high - low + 1)), tf.int32)
 
     def permutation(self, name: str, count: int) -> tf.Tensor:
-        """A random order of ``0 … count - 1``, int32."""
+        """Draw a random order of ``0 … count - 1``, int32."""
         return tf.argsort(self.uniform(name, (count,)), stable=True)
 
     def beta(self, name: str, shape: Shape, alpha: float) -> tf.Tensor:
-        """Float32 in [0, 1] of the symmetric distribution Beta(alpha, alpha), by a table of its quantiles.
+        """Draw float32 in [0, 1] of the symmetric distribution Beta(alpha, alpha), by a table of its quantiles.
 
-        (`keras.random.beta` has no XLA kernel.) The table is exact at 4,097 points and linear between them.
+        `keras.random.beta` has no XLA kernel. The table is exact at 4,097 points and linear between them.
         """
         quantiles = tf.constant(_beta_quantiles(alpha), tf.float32)
         place = self.uniform(name, shape) * (quantiles.shape[0] - 1)
@@ -88,9 +89,9 @@ class Draws:
 
 
 def _philox(seed: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """The numbers `start` to ``start + size - 1`` of those that `tf.random.stateless_uniform` gives for a seed."""
-    # As TensorFlow does it: the seed is a counter, the first four numbers behind it are the key and the counter's high
-    # half; the low half counts numbers in fours from 0.
+    """Return numbers `start` to ``start + size - 1`` of those that `tf.random.stateless_uniform` gives for a seed."""
+    # TensorFlow does it like this: the seed is a counter. The first four numbers behind it are the key and the high
+    # half of the next counter. The low half counts numbers in fours from 0.
     mixed = _philox_words(tf.constant(_SCRAMBLING_KEY), tf.cast(seed, tf.uint64), 4)
     key, high = tf.split(tf.bitcast(tf.reshape(mixed, [2, 2]), tf.uint64), 2)
     counter = tf.concat([tf.cast(start[None] // 4, tf.uint64), high], axis=0)
@@ -112,7 +113,7 @@ def _beta_quantiles(alpha: float):
 
 @contextlib.contextmanager
 def dropout_from(draws: Draws) -> Iterator[None]:
-    """Inside, `training_layers.StepDropout` takes its masks from `draws`."""
+    """Let `sesemi.primitives.layers.StepDropout` take its masks from `draws` inside this context."""
     token = _dropout_draws.set(draws)
     try:
         yield
@@ -121,5 +122,5 @@ def dropout_from(draws: Draws) -> Iterator[None]:
 
 
 def dropout_draws() -> Draws | None:
-    """What `dropout_from` set, or None outside of it."""
+    """Return the draws that `dropout_from` set, or None outside of it."""
     return _dropout_draws.get()

@@ -1,4 +1,4 @@
-"""The six transforms of SESEMI's self-supervised task (Tran 2019, §3), and the four rotations (Gidaris et al. 2018)."""
+"""Six transforms of SESEMI's self-supervised task (Tran 2019, §3), and the four rotations (Gidaris et al. 2018)."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ TRANSFORMS = ("0°", "90°", "180°", "270°", "left-right", "up-down")
 
 
 def six_views(images):
-    """All six transforms of every image.
+    """Return all six transforms of every image.
 
     Args:
         images: ``[B, H, H, C]``, square.
@@ -16,21 +16,21 @@ def six_views(images):
         mirrored left-right, then up-down; the order of `six_labels`.
 
     Raises:
-        ValueError: the images are not square.
+        ValueError: If the images are not square.
     """
     return ops.concatenate([four_views(images), ops.flip(images, axis=2), ops.flip(images, axis=1)])
 
 
 def six_labels(batch: int):
-    """The classes 0 to 5 of `six_views` of `batch` images: ``[6 B]`` int32."""
+    """Return the classes 0 to 5 of `six_views` of `batch` images: ``[6 B]`` int32."""
     return ops.repeat(ops.arange(len(TRANSFORMS), dtype="int32"), batch)
 
 
 def four_views(images):
-    """The first four of `six_views`: ``[4 B, H, H, C]``.
+    """Return the first four of `six_views`: ``[4 B, H, H, C]``.
 
     Raises:
-        ValueError: the images are not square.
+        ValueError: If the images are not square.
     """
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"rotations need square images, got {images.shape[1]} x {images.shape[2]}")
@@ -38,16 +38,16 @@ def four_views(images):
 
 
 def four_labels(batch: int):
-    """The classes 0 to 3 of `four_views` of `batch` images: ``[4 B]`` int32."""
+    """Return the classes 0 to 3 of `four_views` of `batch` images: ``[4 B]`` int32."""
     return ops.repeat(ops.arange(4, dtype="int32"), batch)
 
 
 def turned(images, sides):
-    """Each image rotated by its own multiple of 90° counter-clockwise.
+    """Return each image rotated by its own multiple of 90° counter-clockwise.
 
     Args:
         images: ``[B, H, H, C]``, square.
-        sides: ``[B]`` int, each in ``0 … 3``.
+        sides: ``[B]`` int, each in ``0 … 3``: how many times 90°.
     """
     batch = images.shape[0]
     return ops.take(four_views(images), sides * batch + ops.arange(batch, dtype="int32"), axis=0)

@@ -1,1 +1,1 @@
-"""Pictures and the HTML page. Takes arrays; knows no other room."""
+"""Pictures and the HTML page. This room takes arrays and knows no other room."""

@@ -48,7 +48,11 @@ def html_page(
 
 
 def _promotions(records: list[dict[str, Any]]) -> str:
-    """A row a promotion: how many joined, how many rightly, and at each confidence how many there were, and right."""
+    """Return a table with a row for each promotion.
+
+    It shows how many joined and how many of them rightly. For each confidence it shows how many there were, and how
+    many of them were right.
+    """
     if not records:
         return ""
     header = ("after epoch", "promoted", "right", *(f"≥ {level['confidence']}" for level in records[0]["levels"]))

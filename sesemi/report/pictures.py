@@ -1,4 +1,4 @@
-"""The pictures of a run, and one HTML page that shows them and opens offline."""
+"""Pictures of a run, and one HTML page that shows them and opens offline."""
 
 import io
 import warnings
@@ -13,12 +13,12 @@ _LONGEST_NAME = 20
 
 
 def plain(text: str) -> str:
-    """Text in which matplotlib sees no formula."""
+    """Return text in which matplotlib sees no formula."""
     return text.replace("$", r"\$")
 
 
 def short(name: str, most: int = _LONGEST_NAME) -> str:
-    """The name of a class, or the beginning of it, where there is little room."""
+    """Return the name of a class, or the beginning of it, where there is little room."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
@@ -32,10 +32,10 @@ def _png(figure: Figure) -> bytes:
 
 
 def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
-    """Losses and errors by epoch, as PNG.
+    """Draw losses and errors by epoch, as PNG.
 
     Args:
-        rows: of ``log.csv``.
+        rows: Rows of ``log.csv``.
     """
     figure = Figure(figsize=(9, 3.2))
     losses, errors = figure.subplots(1, 2)
@@ -56,11 +56,11 @@ def learning_curves(rows: Sequence[dict[str, float]]) -> bytes:
 
 
 def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> bytes:
-    """How many pseudo-labels are accepted, how many of them are right, and of which classes they are, as PNG.
+    """Draw the shares of pseudo-labels that are accepted and right, and the classes of those accepted, as PNG.
 
     Args:
-        rows: of `sesemi.training.monitor.PseudoLabelMonitor.row`.
-        class_names: one a class; written only where there is room.
+        rows: Rows of `sesemi.training.monitor.PseudoLabelMonitor.row`.
+        class_names: One name for each class; written only where there is room.
     """
     figure = Figure(figsize=(9, 3.2))
     shares, classes = figure.subplots(1, 2)
@@ -87,12 +87,12 @@ def pseudo_labels(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) ->
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int = 1) -> bytes:
-    """Share of each true class (row) that is taken for each class (column), as PNG.
+    """Draw the share of each true class (row) that is taken for each class (column), as PNG.
 
     Args:
         matrix: ``[classes, classes]`` counts.
-        class_names: one a class; written only where there is room.
-        views: of how many views the probabilities are the mean.
+        class_names: One name for each class; written only where there is room.
+        views: Number of views that the probabilities are the mean of.
     """
     class_names = [plain(short(name)) for name in class_names]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -117,11 +117,11 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int 
 
 
 def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes:
-    """The mean error of each row as a bar and every run as a point, as PNG.
+    """Draw the mean error of each row as a bar and every run as a point, as PNG.
 
     Args:
-        names: of the rows.
-        errors: of the runs of each row, in percent.
+        names: Names of the rows.
+        errors: Errors of the runs of each row, in percent.
     """
     figure = Figure(figsize=(8, 1 + 0.4 * len(names)))
     axes = figure.subplots()
@@ -137,11 +137,11 @@ def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes
 
 
 def views_grid(rows: Sequence[tuple]) -> bytes:
-    """A row of pictures for each branch, as PNG.
+    """Draw a row of pictures for each branch, as PNG.
 
     Args:
-        rows: title and images ``[K, H, W, C]``: uint8, or float stretched to each image's own range; a third may be a
-            line of text below each of them.
+        rows: Title and images ``[K, H, W, C]``: uint8, or float stretched to each image's own range. A third item may
+            be a line of text below each of them.
     """
     columns = max(len(images) for _, images, *_ in rows)
     figure = Figure(figsize=(1.15 * columns, 1.35 * len(rows)))

@@ -16,11 +16,11 @@ _CONCENTRATED_FOR, _EMPTY_FOR = 0.1, 0.2
 
 
 def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
-    """The text of ``pseudo_labels.csv``: a line for every epoch and class.
+    """Return the text of ``pseudo_labels.csv``: a line for every epoch and class.
 
     Args:
-        rows: of `PseudoLabelMonitor.row`.
-        class_names: one a class.
+        rows: Rows of `PseudoLabelMonitor.row`.
+        class_names: One name for each class.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -34,13 +34,13 @@ def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Cure:
-    """What can be tried in a run.
+    """Facts of a run that decide which cures can be tried.
 
     Args:
-        method: its name.
-        arguments: the names of the method's hyper-parameters.
-        class_names: one a class.
-        epochs: of the whole run.
+        method: Name of the method.
+        arguments: Names of the method's hyper-parameters.
+        class_names: One name for each class.
+        epochs: Number of epochs of the whole run.
     """
 
     method: str
@@ -49,20 +49,20 @@ class Cure:
     epochs: int
 
     def settings(self, *wanted: tuple[str, str]) -> list[str]:
-        """Those ways of changing a hyper-parameter that the method has."""
+        """Return those of the wanted changes whose hyper-parameter the method has."""
         return [f"a {how} --set {name}=…" for name, how in wanted if name in self.arguments]
 
     def methods(self, *names: str) -> str:
-        """Other methods."""
+        """Return a text that names other methods."""
         return f"--method {' or '.join(name for name in names if name != self.method)}"
 
 
 def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
-    """What looks like a collapse at the end of the last of the rows, and what to try; or None.
+    """Return a text about a collapse at the end of the last of the rows, with what to try; None if there is none.
 
     Args:
-        rows: of `PseudoLabelMonitor.row`, from the first epoch on.
-        cure: of the run.
+        rows: Rows of `PseudoLabelMonitor.row`, from the first epoch on.
+        cure: Facts of the run.
     """
     for share, looks, text in (
         (_CONCENTRATED_FOR, _is_concentrated, _concentrated),
@@ -75,7 +75,7 @@ def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
 
 
 def first_alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> tuple[int, str] | None:
-    """The epoch and the text of the first alarm of a run."""
+    """Return the epoch and the text of the first alarm of a run."""
     for count in range(1, len(rows) + 1):
         text = alarm(rows[:count], cure)
         if text:
@@ -97,7 +97,7 @@ def _is_concentrated(row) -> bool:
 
 
 def _effective_classes(row) -> float:
-    """As many classes of one size have the same entropy."""
+    """Return the number of classes of one size that have the same entropy."""
     shares = np.array(row["accepted"]) / sum(row["accepted"])
     shares = shares[shares > 0]
     return float(np.exp(-np.sum(shares * np.log(shares))))

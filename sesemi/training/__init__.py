@@ -1,1 +1,1 @@
-"""The Keras model with its ``train_step``, and what it is made of."""
+"""Keras model with its ``train_step``, and its parts."""

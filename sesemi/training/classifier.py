@@ -1,4 +1,4 @@
-"""`Classifier`: preprocessing, trunk and class head; what is trained by every method and exported in the end."""
+"""`Classifier`: preprocessing, trunk and class head; every method trains it, and it is exported in the end."""
 
 import keras
 
@@ -7,15 +7,15 @@ from sesemi.training import preprocess as preprocessing
 
 
 class Classifier(keras.Model):
-    """A trunk with a class head: trunk -> global average -> dropout -> Dense (Glorot-uniform, with bias, in float32).
+    """Trunk with a class head: trunk -> global average -> dropout -> Dense (Glorot-uniform, with bias, in float32).
 
     Args:
-        trunk: a functional Keras model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
-        num_classes: number of classes.
-        preprocess: a frozen model from raw pixels to what the trunk sees; default: GCN
+        trunk: Functional Keras model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
+        num_classes: Number of classes.
+        preprocess: Frozen model from raw pixels to the input of the trunk; default: GCN
             (`sesemi.training.preprocess.build`).
-        dropout: rate before the last layer, in [0, 1).
-        synchronized: whether the replicas of a strategy normalize their images together (BatchNorm).
+        dropout: Rate before the last layer, in [0, 1).
+        synchronized: True lets the replicas of a strategy normalize their images together (BatchNorm).
 
     The trunk is copied with layers that train faster (`sesemi.primitives.layers`), weights included.
     """
@@ -32,7 +32,7 @@ class Classifier(keras.Model):
         self.build((None, *self.image_shape))
 
     def frozen_copy(self, name: str) -> "Classifier":
-        """A second classifier with the same weights, which no optimizer sees; preprocessing is shared."""
+        """Return a second classifier with the same weights, which no optimizer sees; preprocessing is shared."""
         how = {"preprocess": self.preprocess, "dropout": self.dropout_rate, "synchronized": self.synchronized}
         copy = Classifier(self.trunk, self.num_classes, **how, name=name)
         copy.head.set_weights(self.head.get_weights())
@@ -45,13 +45,13 @@ class Classifier(keras.Model):
         self.built = True
 
     def features(self, prepared, training: bool = False):
-        """The trunk's averaged feature map, ``[B, F]``, of preprocessed images."""
+        """Return the trunk's averaged feature map, ``[B, F]``, of preprocessed images."""
         return self.pool(self.trunk(prepared, training=training))
 
     def classify(self, features, training: bool = False):
-        """Class logits ``[B, C]`` of the trunk's features, in float32 whatever the compute dtype is."""
+        """Return class logits ``[B, C]`` of the trunk's features, in float32 whatever the compute dtype is."""
         return self.head(self.dropout(features, training=training))
 
     def call(self, prepared, training: bool = False):
-        """Class logits ``[B, C]`` of preprocessed images ``[B, H, W, C]``, in float32."""
+        """Return class logits ``[B, C]`` of preprocessed images ``[B, H, W, C]``, in float32."""
         return self.classify(self.features(prepared, training=training), training=training)

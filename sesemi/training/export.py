@@ -1,4 +1,4 @@
-"""The exported classifier: stock Keras layers, raw uint8 pixels in, class probabilities out."""
+"""Exported classifier: stock Keras layers, raw uint8 pixels in, class probabilities out."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from sesemi.training.classifier import Classifier
 
 
 def build(classifier: Classifier) -> keras.Model:
-    """The same weights and answers in stock layers, in float32.
+    """Return a model of stock layers in float32, with the same weights and answers.
 
     Args:
-        classifier: a trained one.
+        classifier: Trained classifier.
 
     Returns:
         A functional model from uint8 ``[B, H, W, C]`` to float32 ``[B, classes]``. Its layer ``preprocess`` maps pixels
-        to what the trunk sees, its layer ``classifier`` that to probabilities.
+        to the input of the trunk. Its layer ``classifier`` maps that to probabilities.
     """
     trunk = layers.for_export(classifier.trunk)
     pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")

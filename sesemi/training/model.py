@@ -19,28 +19,29 @@ from sesemi.training.teacher import EMATeacher
 
 
 class SemiSupervisedModel(keras.Model):
-    """Trains a classifier by a semi-supervised method, with ``model.fit``.
+    """Classifier that ``model.fit`` trains by a semi-supervised method.
 
-    ``call(images)`` is plain inference from raw pixels to class probabilities, so ``evaluate`` and ``predict`` mean
-    what they mean for any Keras classifier. If the method has a teacher, it is ``teacher``, a second classifier, and
-    ``fit`` moves it by `sesemi.training.teacher.EMATeacher` unless the caller brings one.
+    ``call(images)`` is plain inference from raw pixels to class probabilities. So ``evaluate`` and ``predict`` mean the
+    same as for any Keras classifier. If the method has a teacher, it is ``teacher``, a second classifier. ``fit`` moves
+    it by `sesemi.training.teacher.EMATeacher` unless the caller brings one.
 
     Args:
-        classifier: what is trained.
-        method: how.
-        augmentation: how strong the views are.
-        pixels: turns the batches of `pipeline.index_batches` into images on the device; None if the batches hold
-            images already: ``{"step", "labeled", "labels", "unlabeled"}``, images as raw pixels, of a fixed batch size
-            (``drop_remainder=True``). A method that keeps a table of the images needs `pixels`.
-        l2: adds ``l2 * sum(w**2)`` over all trained conv and dense kernels, and nothing for biases and BatchNorm
-            (PyTorch's weight decay of 1e-3 is an l2 of 5e-4).
-        seed: of views and dropout, in ``0 … 2**31 - 1``.
-        joint_forward: one trunk call for the labeled and the unlabeled batch, normalized together in training as with
-            the moving averages afterwards; False: one call each.
-        regularize_labeled: the labeled images of a step join its unlabeled ones, so that the unlabeled loss covers
-            them too.
-        total_steps: updates of the whole run, for ramps; default: epochs x steps of the first ``fit``.
-        unlabeled_images: how many images the unlabeled batches are drawn from; default: all.
+        classifier: Classifier to train.
+        method: Method to train it by.
+        augmentation: Strength of the views.
+        pixels: Function that turns the batches of `sesemi.pipeline.batches.index_batches` into images on the device.
+            None if the batches hold images already: ``{"step", "labeled", "labels", "unlabeled"}``, images as raw
+            pixels, of a fixed batch size (``drop_remainder=True``). A method that keeps a table of the images needs
+            `pixels`.
+        l2: Factor of ``sum(w**2)`` over all trained conv and dense kernels, which is added to the loss. Biases and
+            BatchNorm have no such term. (PyTorch's weight decay of 1e-3 is an l2 of 5e-4.)
+        seed: Seed of views and dropout, in ``0 … 2**31 - 1``.
+        joint_forward: True makes one trunk call for the labeled and the unlabeled batch, normalized together in
+            training as with the moving averages afterwards. False makes one call for each.
+        regularize_labeled: True lets the labeled images of a step join its unlabeled ones, so that the unlabeled loss
+            covers them too.
+        total_steps: Number of updates of the whole run, for ramps; default: epochs x steps of the first ``fit``.
+        unlabeled_images: Number of images that the unlabeled batches are drawn from; default: all.
 
     Example:
         >>> model = SemiSupervisedModel(classifier, METHODS["sesemi"](), pixels=DevicePixels(images, labels))
@@ -76,7 +77,7 @@ class SemiSupervisedModel(keras.Model):
         method.build(Sizes(features, classifier.num_classes, images, unlabeled_images, values))
         if method.students > 1:
             self.student_number = self.add_weight(name="student_number", initializer="zeros", trainable=False)
-        # Of several workers: whether this one was asked to stop, and whether any was, as of the last step.
+        # With several workers, these tell whether this one was asked to stop, and whether any was, as of the last step.
         self.stop_here, self.stop_anywhere = (
             (tf.Variable(0.0, trainable=False) for _ in range(2)) if replicas.several_workers() else (None, None)
         )
@@ -89,23 +90,23 @@ class SemiSupervisedModel(keras.Model):
 
     @property
     def metrics(self):
-        """The running means of the loss and of its terms, then what ``compile`` was given."""
+        """Running means of the loss and of its terms, then the metrics that ``compile`` was given."""
         # Keras keeps a tracker of its own named "loss", which a custom step does not feed, and asks the compiled
         # metrics for results before `test_step` has built them.
         others = [m for m in super().metrics if m.name != "loss" and getattr(m, "built", True)]
         return [self.loss_tracker, *others]
 
     def _maybe_symbolic_build(self, *args, **kwargs):
-        # All is built already; under a strategy Keras would trace the step once more to make sure.
+        # Everything is built already; under a strategy Keras would trace the step once more to make sure.
         pass
 
     def call(self, images, training: bool = False):
-        """Class probabilities ``[B, C]`` float32 of raw images ``[B, H, W, C]`` in 0 … 255, by the student."""
+        """Return class probabilities ``[B, C]`` float32 of raw images ``[B, H, W, C]`` in 0 … 255, by the student."""
         return losses.softmax(self.classifier(self.classifier.preprocess(images), training=training))
 
     @property
     def networks_by_name(self) -> dict[str, Classifier]:
-        """``student`` and, if there is one, ``teacher``; the one that the method's paper evaluates comes first."""
+        """Classifiers ``student`` and, if any, ``teacher``; the one that the method's paper evaluates comes first."""
         if self.teacher is None:
             return {"student": self.classifier}
         found = {"student": self.classifier, "teacher": self.teacher}
@@ -113,7 +114,7 @@ class SemiSupervisedModel(keras.Model):
         return {first: found[first], **found}
 
     def fit(self, x=None, *args, epochs: int = 1, steps_per_epoch: int | None = None, callbacks=None, **kwargs):
-        """As `keras.Model.fit`; moves the teacher, if there is one, and says how long the run is, if nobody did."""
+        """Call `keras.Model.fit`; also move the teacher, if any, and set the length of the run, if nobody did."""
         callbacks = list(callbacks or ())
         if self.teacher is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
             self._mover = self._mover or EMATeacher(self.method.ema_decay)
@@ -128,7 +129,7 @@ class SemiSupervisedModel(keras.Model):
         return super().fit(x, *args, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, **kwargs)
 
     def train_step(self, data):
-        """Gather, views, losses, update; see `sesemi.methods` for what is minimized."""
+        """Make one update: gather, views, losses, update. See `sesemi.methods` for the losses."""
         batch = self.pixels(data) if self.pixels is not None else data
         draws = rng.Draws(self.seed, batch["step"], replicas.number())
         views = self.views(batch, draws)
@@ -148,7 +149,7 @@ class SemiSupervisedModel(keras.Model):
         return {name: value[None] for name, value in shown.items()} if replicas.several_workers() else shown
 
     def finite_on_all(self, gradients: list) -> list:
-        """Under float16: NaN, so that no replica makes an update that another one leaves out."""
+        """Make gradients NaN under float16 where any replica's is not finite: either all replicas update or none."""
         if replicas.count() == 1 or not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             return gradients
         bad = [ops.any(ops.logical_not(ops.isfinite(g))) for g in gradients if g is not None]
@@ -156,7 +157,7 @@ class SemiSupervisedModel(keras.Model):
         return [None if g is None else g + ops.cast(ops.where(bad > 0, math.nan, 0.0), g.dtype) for g in gradients]
 
     def agree_on_averages(self) -> None:
-        """BatchNorm's moving averages, which have moved by the batch of this replica, become the mean of all."""
+        """Set BatchNorm's moving averages, which have moved by this replica's batch, to the mean over all replicas."""
         if replicas.count() == 1:
             return
         averages = [v for v in self.classifier.non_trainable_variables if v.name in MOVING_AVERAGES]
@@ -166,7 +167,7 @@ class SemiSupervisedModel(keras.Model):
             variable.assign(ops.reshape(value, variable.shape))
 
     def tracked(self, terms: dict) -> dict:
-        """Running means over the epoch of the losses of all replicas."""
+        """Return running means over the epoch of the losses of all replicas."""
         asked = [] if self.stop_here is None else [tf.convert_to_tensor(self.stop_here)]
         means = replicas.mean(ops.stack([*terms.values(), *asked]))
         if asked:
@@ -178,7 +179,7 @@ class SemiSupervisedModel(keras.Model):
         return {name: trackers[name].result() for name in terms}
 
     def monitored(self, views: Batch) -> dict:
-        """How the pseudo-labels of the epoch fare, after this batch; see `sesemi.training.monitor`."""
+        """Return the state of the epoch's pseudo-labels after this batch; see `sesemi.training.monitor`."""
         report = views.report
         known = self.pixels is not None and views.index is not None
         truth = self.pixels.truth_of(views.index) if known else ops.full(report.labels.shape, -1, dtype="int32")
@@ -186,7 +187,7 @@ class SemiSupervisedModel(keras.Model):
         return self.monitor.result()
 
     def test_step(self, data):
-        """Mean cross-entropy and the compiled metrics of images with labels."""
+        """Return the mean cross-entropy and the compiled metrics of images with labels."""
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         probs = self(images, training=False)
         self.loss_tracker.update_state(losses.cross_entropy(labels, ops.log(ops.maximum(probs, 1e-30))))
@@ -196,15 +197,15 @@ class SemiSupervisedModel(keras.Model):
 
     @property
     def kernels(self):
-        """The trained kernels of all conv and dense layers, the method's heads included."""
+        """Trained kernels of all conv and dense layers, the method's heads included."""
         return [variable for variable in self.trainable_variables if variable.name == "kernel"]
 
     def views(self, batch, draws: rng.Draws) -> Batch:
-        """What the method sees of a batch.
+        """Return the views and labels that the method sees of a batch.
 
         Args:
             batch: ``step``, ``labeled`` and ``unlabeled`` images as raw pixels, and ``labels``.
-            draws: of the step.
+            draws: Random numbers of the step.
         """
 
         unlabeled, index = batch["unlabeled"], batch.get("unlabeled_index")
@@ -238,6 +239,6 @@ class SemiSupervisedModel(keras.Model):
         )
 
     def networks(self, draws: rng.Draws) -> tuple[Network, Network | None]:
-        """Student and teacher as a method calls them."""
+        """Return student and teacher as a method calls them."""
         student = Network(self.classifier, joint=self.joint_forward, draws=draws)
         return student, self.teacher and Network(self.teacher, training=False, joint=self.joint_forward, draws=draws)

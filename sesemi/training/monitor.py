@@ -1,6 +1,6 @@
-"""How pseudo-labels fare: how many are accepted, of which classes, how many are right, and when that looks wrong.
+"""Monitor of pseudo-labels: how many are accepted, of which classes, how many are right, and when that looks wrong.
 
-For the log only: truth that training may not see is looked up here and nowhere else, and nothing is learned from it.
+For the log only: the truth, which training may not see, is counted here, and nothing is learned from it.
 """
 
 import math
@@ -16,7 +16,7 @@ class PseudoLabelMonitor(keras.metrics.Metric):
     """Counts of one epoch.
 
     Args:
-        classes: number of classes.
+        classes: Number of classes.
     """
 
     def __init__(self, classes: int, name: str = "pseudo_labels"):
@@ -31,7 +31,7 @@ class PseudoLabelMonitor(keras.metrics.Metric):
 
         Args:
             labels: ``[U]`` int, pseudo-labels.
-            mask: ``[U]`` float in [0, 1], how far each is accepted.
+            mask: ``[U]`` float in [0, 1], the degree to which each is accepted.
             truth: ``[U]`` int, -1 where it is unknown.
             given: ``[U]`` float, 0 for images that have no pseudo-label yet; default: all have one.
         """
@@ -45,12 +45,12 @@ class PseudoLabelMonitor(keras.metrics.Metric):
         self.right.assign_add(ops.sum(one_hot * mask * right, axis=0))
 
     def result(self):
-        """``mask_ratio``, in [0, 1], and ``pseudo_label_accuracy`` of those accepted; NaN where nothing is known."""
+        """Return ``mask_ratio``, in [0, 1], and ``pseudo_label_accuracy`` of those accepted, NaN if none is known."""
         known = ops.sum(self.known)
         accuracy = ops.where(known > 0, ops.sum(self.right) / ops.maximum(known, 1e-12), math.nan)
         return {"mask_ratio": ops.sum(self.accepted) / ops.maximum(self.shown, 1.0), ACCURACY: accuracy}
 
     def row(self, epoch: int) -> dict[str, Any]:
-        """The counts, with the number of the epoch, to be kept."""
+        """Return the counts, with the number of the epoch, to be kept."""
         counts = {name: getattr(self, name).numpy().tolist() for name in ("accepted", "known", "right")}
         return {"epoch": epoch, "shown": float(self.shown.numpy()), **counts}

@@ -11,38 +11,38 @@ from sesemi.training.classifier import Classifier
 
 
 class Network:
-    """Calls a classifier in the ways that methods need.
+    """Classifier, called in the ways that methods need.
 
     Args:
-        classifier: its weights.
-        training: how it is called if the call does not say: True for a student; False for a teacher, which then
-            normalizes by its moving averages and drops nothing out.
-        joint: whether batches given together go through the trunk in one call, normalized together, or one after
-            the other.
-        draws: of the step, for `same_masks`.
+        classifier: Its weights.
+        training: Mode where the call does not say: True for a student; False for a teacher, which then normalizes by
+            its moving averages and drops nothing out.
+        joint: True lets batches given together go through the trunk in one call, normalized together. False lets them
+            go one after the other.
+        draws: Random numbers of the step, for `same_masks`.
     """
 
     def __init__(self, classifier: Classifier, *, training: bool = True, joint: bool = False, draws=None):
         self.classifier, self.joint = classifier, joint
         self._training, self._draws = training, draws
-        # A teacher has masks of its own, so that those of the student do not depend on whether it is asked.
+        # A teacher has masks of its own, so that the student's masks do not depend on calls of the teacher.
         self._masks = None if training or draws is None else draws.at("teacher")
 
     def __call__(self, images, **how):
-        """Class logits ``[B, C]`` of one view ``[B, H, W, C]``; `how` as in `together`."""
+        """Return class logits ``[B, C]`` of one view ``[B, H, W, C]``; `how` as in `together`."""
         return self.together(images, **how)[0]
 
     def together(
         self, *batches, same_masks: bool = False, moves_averages: bool = True, training: bool | None = None
     ) -> tuple:
-        """A tuple of class logits of several batches: by one trunk call or by several, as ``joint`` says.
+        """Return a tuple of class logits of several batches: by one trunk call or by several, as ``joint`` says.
 
         Args:
-            *batches: images.
-            same_masks: drops the units out that the step's first calls dropped out, where otherwise each call draws
-                its own.
-            moves_averages: see `features`.
-            training: see `features`.
+            *batches: Images.
+            same_masks: True drops out the units that the step's first calls dropped out. Otherwise each call draws its
+                own.
+            moves_averages: See `features`.
+            training: See `features`.
         """
         with rng.dropout_from(self._draws.at("dropout")) if same_masks else self._own_masks():
             found = self.features(*batches, moves_averages=moves_averages, training=training)
@@ -50,11 +50,11 @@ class Network:
             return tuple(self.logits(features, training=training) for features in found)
 
     def features(self, *batches, moves_averages: bool = True, training: bool | None = None):
-        """The trunk's averaged features ``[B, F]``; a tuple of them for several batches.
+        """Return the trunk's averaged features ``[B, F]``; a tuple of them for several batches.
 
         Args:
-            *batches: images.
-            moves_averages: whether BatchNorm's moving averages learn from a training call.
+            *batches: Images.
+            moves_averages: True lets BatchNorm's moving averages learn from a training call.
             training: True also makes a teacher normalize by the batch; its averages never move.
         """
         pool = self.classifier.pool
@@ -62,7 +62,7 @@ class Network:
         return tuple(map(pool, maps)) if len(batches) > 1 else pool(maps)
 
     def maps(self, *batches, moves_averages: bool = True, training: bool | None = None):
-        """The trunk's feature map ``[B, h, w, F]``, of which `features` is the average; arguments as there."""
+        """Return the trunk's feature map ``[B, h, w, F]``, of which `features` is the average; arguments as there."""
         how = {"moves_averages": moves_averages, "training": training}
         if len(batches) > 1 and not self.joint:
             return tuple(self.maps(images, **how) for images in batches)
@@ -78,5 +78,5 @@ class Network:
         return contextlib.nullcontext() if self._masks is None else rng.dropout_from(self._masks)
 
     def logits(self, features, *, training: bool | None = None):
-        """Class logits ``[B, C]`` of features."""
+        """Return class logits ``[B, C]`` of features."""
         return self.classifier.classify(features, training=self._training if training is None else training)

@@ -19,7 +19,7 @@ _EPSILON = 1e-6
 
 
 class Whitening(NamedTuple):
-    """``z = (x - mean) @ matrix`` on flattened normalized images.
+    """Whitening ``z = (x - mean) @ matrix`` of flattened normalized images.
 
     Args:
         mean: ``[F]`` float32.
@@ -31,15 +31,15 @@ class Whitening(NamedTuple):
 
 
 def build(shape: tuple[int, int, int], *, scale: float = 55.0, whiten: bool = False) -> keras.Sequential:
-    """Layers from raw pixels to what the trunk sees.
+    """Return layers from raw pixels to the input of the trunk.
 
-    GCN of an image is ``scale * (x - mean(x)) / ||x - mean(x)||``, over all its pixels and channels: a
+    GCN of an image is ``scale * (x - mean(x)) / ||x - mean(x)||``, over all its pixels and channels. It is a
     LayerNormalization without scale and offset, times ``scale / sqrt(H W C)``.
 
     Args:
-        shape: height, width and channels.
-        scale: norm of an image after GCN.
-        whiten: adds the ZCA layer; `set_whitening` fills it.
+        shape: Height, width and channels.
+        scale: Norm of an image after GCN.
+        whiten: True adds the ZCA layer; `set_whitening` fills it.
 
     Returns:
         A frozen model from ``[B, H, W, C]`` uint8 (or float in 0 … 255) to float32 of the same shape.
@@ -78,14 +78,14 @@ def fit_whitening(images: np.ndarray, *, scale: float = 55.0, ridge: float = 0.1
 
     Args:
         images: ``[N, H, W, C]`` uint8.
-        scale: of the GCN before it.
-        ridge: added to the covariance's diagonal, before the decomposition.
+        scale: Scale of the GCN before it.
+        ridge: Number that is added to the covariance's diagonal, before the decomposition.
 
     Returns:
         Mean and matrix.
 
     Raises:
-        ValueError: fewer than two images.
+        ValueError: If there are fewer than two images.
     """
     if len(images) < 2:
         raise ValueError(f"whitening needs at least two images, got {len(images)}")

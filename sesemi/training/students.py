@@ -10,12 +10,13 @@ from sesemi.primitives import layers, losses, schedules
 
 
 class NewStudents(keras.callbacks.Callback):
-    """Before the first update of each student but the first: its teacher answers for all images, then it is born.
+    """Callback that starts each new student, taught by the one before.
 
-    All that follows from that is weights: the answers, the new student's first weights, which are a function of
-    (seed, number), and the optimizer's slots, which are 0 again (its count goes on, and with it Adam's bias
-    correction). So a run that is resumed knows what was done, and does again what was not yet saved. Which student
-    an update belongs to is `sesemi.primitives.schedules.student_of`.
+    Before the first update of each student except the first, its teacher answers for all images; then it is born. All
+    that follows from that is weights: the answers, the new student's first weights, which are a function of (seed,
+    number), and the optimizer's slots. The slots are 0 again, but the optimizer's count goes on, and with it Adam's
+    bias correction. So a run that is resumed knows what was done, and does again what was not yet saved.
+    `sesemi.primitives.schedules.student_of` says which student an update belongs to.
     """
 
     def on_train_begin(self, logs=None):
@@ -26,7 +27,7 @@ class NewStudents(keras.callbacks.Callback):
                 "between two updates"
             )
         _initializers(self.model)
-        # From here on counted on the host: reading a device's counter every step would wait for the step.
+        # The host counts from here on: reading a device's counter every step would wait for the step.
         step, number = self.model.optimizer.iterations, self.model.student_number
         self._step, self._number = int(step.numpy()), int(number.numpy())
         network = self.model.classifier
@@ -34,7 +35,7 @@ class NewStudents(keras.callbacks.Callback):
             self._classify = predictions.Compiled(lambda images: losses.softmax(network(network.preprocess(images))))
 
     def on_train_batch_begin(self, batch, logs=None):
-        """A new student, if it is time."""
+        """Start a new student, if it is time."""
         number = int(schedules.student_of(self._step, self.model.total_steps, self.model.method.students))
         self._step += 1
         if number > self._number:
@@ -49,8 +50,8 @@ def start_again(model: keras.Model, *, seed: int) -> None:
     """Give every trained layer of a model, and BatchNorm's averages, first weights; forget the optimizer's slots.
 
     Args:
-        model: compiled, its optimizer built.
-        seed: of the weights.
+        model: Compiled model, its optimizer built.
+        seed: Seed of the weights.
     """
     draw = random.Random(seed)
     for variable, initializer in _initializers(model):
@@ -63,10 +64,10 @@ def start_again(model: keras.Model, *, seed: int) -> None:
 
 
 def _initializers(model: keras.Model) -> list[tuple[keras.Variable, keras.Initializer]]:
-    """Of every trained variable, and of BatchNorm's averages.
+    """Return every trained variable, and BatchNorm's averages, with their initializers.
 
     Raises:
-        ValueError: a layer does not say how a variable of it begins.
+        ValueError: If a layer does not say how a variable of it begins.
     """
     trained, found = {id(variable) for variable in model.trainable_variables}, []
     for layer in model._flatten_layers(include_self=False):

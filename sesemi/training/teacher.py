@@ -10,22 +10,24 @@ from sesemi.primitives import layers, schedules
 
 
 class EMATeacher(keras.callbacks.Callback):
-    """After every update ``teacher <- a teacher + (1 - a) student``, ``a = min(1 - 1/(t + 1), decay)`` at update t.
+    """Callback that moves a teacher after every update.
 
-    For any ``model.fit``: a `sesemi.training.model.SemiSupervisedModel` brings its teacher along; of a functional or
-    Sequential model a copy is made when training begins, and is found in ``teacher``; for any other give `teacher`. All
-    variables are carried by position, BatchNorm's moving mean and variance included, in one compiled call a step. t is
-    the optimizer's count, so a resume needs nothing of this object.
+    ``teacher <- a teacher + (1 - a) student``, ``a = min(1 - 1/(t + 1), decay)`` at update t.
+
+    It works for any ``model.fit``. A `sesemi.training.model.SemiSupervisedModel` brings its teacher along. Of a
+    functional or Sequential model a copy is made when training begins, and is found in ``teacher``. For any other model
+    give `teacher`. All variables are carried by position, BatchNorm's moving mean and variance included, in one
+    compiled call a step. t is the optimizer's count, so a resume needs nothing of this object.
 
     Args:
-        decay: largest share of the old average that is kept, in [0, 1].
+        decay: Largest share of the old average that is kept, in [0, 1].
         warm_up: False keeps exactly `decay` from the first update on.
         statistics: ``average`` treats BatchNorm's moving mean and variance like weights, ``copy`` takes the student's.
-        teacher: the network to move; default: see above.
+        teacher: Network to move; default: see above.
 
     Raises:
-        ValueError: an argument out of range; at the start of training, ``steps_per_execution`` above 1 (the updates in
-            between would be missed), or a teacher with other variables than the student.
+        ValueError: If an argument is out of range. At the start of training, if ``steps_per_execution`` is above 1 (the
+            updates in between would be missed), or the teacher has other variables than the student.
     """
 
     def __init__(self, decay: float = 0.999, warm_up: bool = True, *, statistics: str = "average", teacher=None):
@@ -66,10 +68,10 @@ class EMATeacher(keras.callbacks.Callback):
 
 
 def variable_pairs(teacher, student) -> list[tuple[keras.Variable, keras.Variable]]:
-    """The floating-point weights of two networks of one architecture, by position; shared ones are left out.
+    """Return the floating-point weights of two networks of one architecture, by position; shared ones are left out.
 
     Raises:
-        ValueError: they do not match.
+        ValueError: If they do not match.
     """
     pairs = list(zip(teacher.weights, student.weights, strict=False))
     same = len(teacher.weights) == len(student.weights)
@@ -79,10 +81,10 @@ def variable_pairs(teacher, student) -> list[tuple[keras.Variable, keras.Variabl
 
 
 def copy_of(model: keras.Model) -> keras.Model:
-    """A frozen copy of a functional or Sequential model, weights included.
+    """Return a frozen copy of a functional or Sequential model, weights included.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: If it is neither.
     """
     try:
         copy = keras.models.clone_model(model)
