@@ -14,14 +14,15 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Classifier": "sesemi.training.classifier",
-    "RunConfig": "sesemi.config.run_config",
+    "RunConfig": "sesemi.config",
     "EMATeacher": "sesemi.training.teacher",
     "InputError": "sesemi.errors",
     "SemiSupervisedClassifier": "sesemi.estimator",
     "SemiSupervisedModel": "sesemi.training.model",
     "METHODS": "sesemi.methods",
+    "resolve": "sesemi.config",
     "index_batches": "sesemi.pipeline.batches",
-    "DevicePixels": "sesemi.pipeline.batches",
+    "DevicePixels": "sesemi.pipeline.pixels",
     "run": "sesemi.runs.run",
 }
 __all__ = sorted(_PUBLIC)

@@ -7,7 +7,7 @@ import pytest
 
 import sesemi
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+LIBRARY = (Path(__file__).parent.parent / "docs/library.md").read_text()
 
 
 @pytest.mark.parametrize("name", sesemi.__all__)
@@ -21,8 +21,8 @@ def test_unknown_name_is_an_attribute_error():
         sesemi.nothing  # noqa: B018
 
 
-def test_the_example_of_the_readme_runs(monkeypatch):
-    (example,) = re.findall(r"((?:    .*\n|\n)+)", README.split("## In your own code")[1].split("`labeled` and")[0])
+def test_the_example_of_the_documentation_runs(monkeypatch):
+    (example,) = re.findall(r"((?:    .*\n|\n)+)", LIBRARY.split("`labeled` and")[0])
     code = "\n".join(line[4:] for line in example.splitlines())
     code = code.replace('"wrn", (32, 32, 3)', '"mini", (8, 8, 3)').replace("3125", "2").replace("=50", "=2")
     rng = np.random.default_rng(0)

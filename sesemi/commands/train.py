@@ -42,18 +42,25 @@ def main(
     given = vars(build_parser(program).parse_args(arguments))
     traceback = given.pop("traceback", False)
     action = "dry-run" if given.pop("dry_run", False) else "preview" if given.pop("preview", False) else "train"
+    config = None
     try:
         config, origins = _resolved(given, program, instead or {}, networks)
-        _start(config, gpu="gpu" in given, action=action)
-        return _execute(config, origins, action=action)
-    except InputError as error:
-        if traceback:
-            raise
-        print(f"{program}: {as_typed(error)}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        say = _start(config, origins, gpu="gpu" in given, action=action)
+        if action != "train":
+            _look(config, origins, action)
+            return 0
+        from sesemi.runs.run import run
+
+        found = run(config, origins, say=say)
+        if found:
+            _print_summary(found, config)
+        return 0
     except KeyboardInterrupt:
         print("interrupted; the same command continues from the last checkpoint, if there is one")
         return 128 + signal.SIGINT
+    except Exception as error:
+        # Raises what is not ours to explain.
+        return _stopped_by(error, config, program, traceback=traceback)
 
 
 def _resolved(
@@ -73,8 +80,8 @@ def _resolved(
     return resolve({**base, **given, "arguments": both}, inherited)
 
 
-def _start(config: RunConfig, *, gpu: bool, action: str) -> None:
-    """Start TensorFlow on the devices of the run, once all workers are there."""
+def _start(config: RunConfig, origins: Origins, *, gpu: bool, action: str) -> Callable[[str], None]:
+    """Start TensorFlow on the devices of the run, once all workers are there; return what prints lines for the user."""
     several = cluster.announce(config.workers, config.worker)
     if several and action != "train":
         raise InputError(f"--{action}: looks at one process", cure="leave `workers`, `worker` and TF_CONFIG out")
@@ -87,63 +94,15 @@ def _start(config: RunConfig, *, gpu: bool, action: str) -> None:
     chosen = gpu or "CUDA_VISIBLE_DEVICES" not in os.environ
     device = "cpu" if config.replicas_cpu > 1 else config.gpu
     start_tensorflow(device if chosen else None, cpus=config.replicas_cpu, workers=bool(several))
-
-
-def _execute(config: RunConfig, origins: Origins, *, action: str) -> int:
-    from sesemi.distribution import workers
-    from sesemi.runs import callbacks, look, results
-    from sesemi.runs.folder import RunFolder
-    from sesemi.runs.run import UnreadableError, run
-    from sesemi.training.guard import NonFiniteLossError
+    from sesemi.assembly import method
+    from sesemi.distribution import devices, workers
 
     say = _silent if config.quiet or not workers.is_chief() else _say
-    _say_what_changes_nothing(config, origins, say)
-    try:
-        if action == "dry-run":
-            for line in look.dry_run(config, origins):
-                print(typed(line))
-        elif action == "preview":
-            print(look.preview(config))
-        else:
-            found = run(config, origins, say=say)
-            if workers.is_chief():
-                print(results.summary(found, RunFolder(config.run_dir)))
-        return 0
-    except callbacks.Interrupted as stop:
-        print(f"{stop}; the same command continues from there")
-        return 128 + stop.number
-    except (NonFiniteLossError, WriteError) as error:
-        print(f"{config.run_dir}: {error}", file=sys.stderr)
-        return EXIT_STOPPED_BY_ERROR
-    except UnreadableError as error:
-        print(
-            f"{config.run_dir}: {error}; once that is mended, the same command continues from the last checkpoint",
-            file=sys.stderr,
-        )
-        return EXIT_STOPPED_BY_ERROR
-    except workers.STOPPED_BY as error:
-        return _stopped_by_tensorflow(config, error)
-
-
-def _stopped_by_tensorflow(config: RunConfig, error: Exception) -> int:
-    """Say that another worker is gone, or that memory is not enough; anything else is raised."""
-    from sesemi.distribution import workers
-
-    if workers.is_out_of_memory(error):
-        raise InputError(
-            "out of memory", setting="batch_size", value=config.batch_size, cure="use a smaller one"
-        ) from error
-    gone = workers.who_is_gone(error)
-    if gone is None:
-        raise error
-    print(
-        f"worker {workers.number()}: {gone} is gone ({type(error).__name__}); the same commands, on all of them, "
-        "continue from the last checkpoint",
-        file=sys.stderr,
-        flush=True,
-    )
-    # TensorFlow would wait for the one that is gone before it lets go.
-    os._exit(EXIT_STOPPED_BY_ERROR)
+    if devices.misses_its_gpu(config):
+        say(f"`gpu={config.gpu}`: TensorFlow sees no such GPU here; running on the CPU (README has what a GPU needs)")
+    for name in method.without_effect(config, origins):
+        say(f"`{name}`: {config.method} has no strong view; it changes nothing")
+    return say
 
 
 def _say(line: str) -> None:
@@ -154,11 +113,64 @@ def _silent(line: str) -> None:
     """Say nothing."""
 
 
-def _say_what_changes_nothing(config: RunConfig, origins: Origins, say: Callable[[str], None]) -> None:
-    from sesemi.assembly import method
-    from sesemi.distribution import devices
+def _look(config: RunConfig, origins: Origins, action: str) -> None:
+    from sesemi.runs import look
 
-    if devices.misses_its_gpu(config):
-        say(f"`gpu={config.gpu}`: TensorFlow sees no such GPU here; running on the CPU (README has what a GPU needs)")
-    for name in method.without_effect(config, origins):
-        say(f"`{name}`: {config.method} has no strong view; it changes nothing")
+    if action == "preview":
+        print(look.preview(config))
+        return
+    for line in look.dry_run(config, origins):
+        print(typed(line))
+
+
+def _print_summary(found: dict[str, Any], config: RunConfig) -> None:
+    from sesemi.runs import results
+    from sesemi.runs.folder import RunFolder
+
+    print(results.summary(found, RunFolder(config.run_dir)))
+
+
+def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, traceback: bool) -> int:
+    """Say in one line why a run stopped, and return the exit code; what no user can cure is raised again."""
+    if isinstance(error, InputError) and not traceback:
+        print(f"{program}: {as_typed(error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if config is None or "sesemi.runs.run" not in sys.modules:
+        raise error
+    from sesemi.distribution import workers
+    from sesemi.runs.callbacks import Interrupted
+    from sesemi.runs.run import UnreadableError
+    from sesemi.training.guard import NonFiniteLossError
+
+    if isinstance(error, Interrupted):
+        print(f"{error}; the same command continues from there")
+        return 128 + error.number
+    if isinstance(error, NonFiniteLossError | WriteError | UnreadableError) and not traceback:
+        continues = isinstance(error, UnreadableError)
+        hint = "; once that is mended, the same command continues from the last checkpoint" if continues else ""
+        print(f"{config.run_dir}: {error}{hint}", file=sys.stderr)
+        return EXIT_STOPPED_BY_ERROR
+    if isinstance(error, workers.STOPPED_BY):
+        _explain(error, config, program)
+    raise error
+
+
+def _explain(error: Exception, config: RunConfig, program: str) -> None:
+    """Exit with one line if memory was not enough, or if another worker is gone; else return."""
+    from sesemi.distribution import workers
+
+    if workers.is_out_of_memory(error):
+        wrong = InputError("out of memory", setting="batch_size", value=config.batch_size, cure="use a smaller one")
+        print(f"{program}: {as_typed(wrong)}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    gone = workers.who_is_gone(error)
+    if gone is None:
+        return
+    print(
+        f"worker {workers.number()}: {gone} is gone ({type(error).__name__}); the same commands, on all of them, "
+        "continue from the last checkpoint",
+        file=sys.stderr,
+        flush=True,
+    )
+    # TensorFlow would wait for the one that is gone before it lets go.
+    os._exit(EXIT_STOPPED_BY_ERROR)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sesemi.commands.parser import OneLineParser, flag, typed
-from sesemi.config.sections import SECTIONS, SETTINGS
+from sesemi.config.sections import SECTIONS
 from sesemi.config.setting import Setting, settings_of
 
 
@@ -61,7 +61,7 @@ def metavar(setting: Setting) -> str:
     # Too many names for a line are in the help.
     if setting.choices and len(setting.choices) < 10:
         return f"{{{','.join(map(str, setting.choices))}}}"
-    return setting.unit or ("NAME" if setting.choices else "X")
+    return setting.shows or (setting.unit or ("name" if setting.choices else "x")).upper()
 
 
 def help_of(setting: Setting) -> str:
@@ -137,17 +137,8 @@ def _row(setting: Setting) -> str:
     elif setting.choices:
         values = ", ".join(map(str, setting.choices))
     else:
-        values = " or ".join(
-            filter(
-                None,
-                [
-                    " ".join(
-                        filter(None, [setting.range, (setting.unit or "").lower() if setting.number else setting.unit])
-                    ),
-                    *setting.words,
-                ],
-            )
-        )
+        number = " ".join(filter(None, [setting.range or ("a number" if setting.number else ""), setting.unit]))
+        values = ", ".join(filter(None, [number or setting.shows, *setting.words]))
     default = default_of(setting)
     source = f" ({setting.source})" if default is not None and setting.varies is None else ""
     mark = " *placement*" if setting.placement else ""
@@ -157,8 +148,3 @@ def _row(setting: Setting) -> str:
         + " | ".join(cell.replace("|", "\\|").replace("*", "\\*") if i else cell for i, cell in enumerate(cells))
         + " |"
     )
-
-
-def names() -> tuple[str, ...]:
-    """Return the names of all settings."""
-    return tuple(SETTINGS)

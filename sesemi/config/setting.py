@@ -21,7 +21,8 @@ class Setting:
         help: What it is, in whole sentences.
         default: Its value if neither the user nor a preset says another one.
         source: Where the default comes from.
-        unit: Unit of a number, or what stands for the value in a usage line.
+        unit: Unit of a number.
+        shows: What stands for the value in a usage line; default: the unit.
         at_least: Smallest value that is allowed.
         above: The value must be larger than this.
         at_most: Largest value that is allowed.
@@ -40,6 +41,7 @@ class Setting:
     default: Any = None
     source: str = OURS
     unit: str | None = None
+    shows: str | None = None
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -54,7 +55,10 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
         materials, done = _begin(config, origins or {}, strategy, held, say)
         if materials is None:
             return done
-        model, session = _train(materials, strategy, started, say)
+        model, session = _prepare(materials, strategy, started, say)
+        with signals_to(session.saver), _unreadable_named(materials):
+            session.fit()
+        model.optimizer.finalize_variable_values(model.trainable_variables)
         found: dict[str, Any] = {}
         if workers.is_chief():
             found = results.finish(materials, model, origins or {}, session)
@@ -135,29 +139,30 @@ def _split_of(materials: Materials) -> dict[str, Any]:
     return {**json.loads(materials.split.to_json()), **own}
 
 
-def _train(materials: Materials, strategy, started: float, say) -> tuple[SemiSupervisedModel, Session]:
+def _prepare(materials: Materials, strategy, started: float, say) -> tuple[SemiSupervisedModel, Session]:
+    """Build the model, or fetch it from the last checkpoint, and what trains it."""
     saved = Checkpoints(RunFolder(materials.config.run_dir).checkpoints)
     last = saved.latest() if workers.is_chief() else None
     state, *_ = workers.share(saved.read_state(last) if last else {"step": 0, "history": [], "best": {}})
-    begins = state["step"] == 0
     with strategy.scope():
-        model = build_model(materials, fit_whitening=begins)
+        model = build_model(materials, fit_whitening=state["step"] == 0)
     if last:
         saved.load_weights(last, model)
     workers.weights_from_chief([*model.variables, *model.optimizer.variables])
     _say_where_it_stands(materials, state, strategy.num_replicas_in_sync, say)
     with strategy.scope():
-        session = Session(materials, model, saved, state, started)
-    with signals_to(session.saver):
-        try:
-            session.fit()
-        except tf.errors.OpError as error:
-            # TensorFlow's own message hides which file it was.
-            if materials.pixels is not None and materials.pixels.failure:
-                raise UnreadableError(materials.pixels.failure) from error
-            raise
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    return model, session
+        return model, Session(materials, model, saved, state, started)
+
+
+@contextlib.contextmanager
+def _unreadable_named(materials: Materials) -> Iterator[None]:
+    """Name the picture that could not be read; TensorFlow's own message hides which file it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if materials.pixels is not None and materials.pixels.failure:
+            raise UnreadableError(materials.pixels.failure) from error
+        raise
 
 
 def _say_where_it_stands(materials: Materials, state: dict[str, Any], here: int, say) -> None:

@@ -17,30 +17,30 @@ class DataSettings:
     dataset: str = setting(
         f"Name of the data set: {', '.join(DATASETS)}. folder means your own pictures in `data_dir`.",
         default="digits",
-        unit="NAME",
+        shows="NAME",
         runs_only=True,
     )
     labels: int | str = setting(
         "Number of labeled images, the same number of each class, or 'all'.",
         words=("all", "file"),
-        unit="N",
+        shows="N",
         varies=", ".join(f"{facts.labels} for {name}" for name, facts in DATASETS.items()),
         runs_only=True,
     )
     labels_from: str | None = setting(
         "File that lists the labeled images: a run's split.json, or a line for each with its index or FILENAME CLASS.",
-        unit="FILE",
+        shows="FILE",
         runs_only=True,
     )
     labels_file: str | None = setting(
         "CSV table path,label for `dataset=folder`. An empty label or -1 means unlabeled.",
-        unit="FILE",
+        shows="FILE",
         runs_only=True,
     )
     data_dir: str | None = setting(
         "Folder with the data set's files or its official archive. For `dataset=folder` it holds labeled/CLASS/*, "
         "unlabeled/*, and perhaps test/CLASS/* and validation/CLASS/*.",
-        unit="DIR",
+        shows="DIR",
         placement=True,
         runs_only=True,
     )
@@ -54,7 +54,7 @@ class DataSettings:
         default=32,
         at_least=8,
         at_most=1024,
-        unit="PIXELS",
+        unit="pixels",
         runs_only=True,
     )
     resize: str = setting(
@@ -70,7 +70,7 @@ class DataSettings:
         default=4096,
         at_least=1,
         at_most=10**9,
-        unit="MIB",
+        unit="MiB",
         placement=True,
         runs_only=True,
     )
@@ -78,13 +78,13 @@ class DataSettings:
         "Number of unlabeled images from elsewhere. Half of each unlabeled batch is drawn from them.",
         at_least=1,
         at_most=10**9,
-        unit="N",
+        shows="N",
         varies="all images of `extra_source`, if that is given",
         runs_only=True,
     )
     extra_source: str | None = setting(
         "Where they come from: tiny-images[:DIR], imagenet32[:DIR], folder:DIR or npy:FILE.",
-        unit="SOURCE",
+        shows="SOURCE",
         varies="tiny-images if there is a copy in datasets/, else imagenet32",
         runs_only=True,
     )
@@ -102,7 +102,7 @@ class DataSettings:
         source=SCARCE,
         at_least=0.0,
         at_most=1.0,
-        unit="P",
+        shows="P",
         runs_only=True,
     )
     promote_fraction: float = setting(
@@ -111,7 +111,7 @@ class DataSettings:
         source=SCARCE,
         above=0.0,
         at_most=1.0,
-        unit="P",
+        shows="P",
         runs_only=True,
     )
     promote_from: int = setting(
@@ -119,7 +119,7 @@ class DataSettings:
         source=SCARCE,
         at_least=1,
         at_most=10**6,
-        unit="EPOCH",
+        unit="epochs",
         varies="half of the epochs",
         runs_only=True,
     )
@@ -128,7 +128,7 @@ class DataSettings:
         source=SCARCE,
         at_least=1,
         at_most=10**6,
-        unit="EPOCHS",
+        unit="epochs",
         varies="a twentieth of the epochs",
         runs_only=True,
     )

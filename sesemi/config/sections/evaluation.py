@@ -20,7 +20,7 @@ class EvaluationSettings:
         source=PAPER,
         at_least=0.0,
         at_most=0.9,
-        unit="FRACTION",
+        shows="FRACTION",
         runs_only=True,
     )
     views: int = setting(

@@ -17,7 +17,7 @@ class MachineSettings:
         "Number of the GPU to use, put into CUDA_VISIBLE_DEVICES, or 'cpu'. Several, such as 0,1, share every batch. "
         "Without a GPU the CPU is used.",
         default="0",
-        unit="ID",
+        shows="ID",
         placement=True,
         runs_only=True,
     )
@@ -35,7 +35,7 @@ class MachineSettings:
         default=1,
         at_least=1,
         at_most=10**6,
-        unit="N",
+        shows="N",
         placement=True,
     )
     sync_batch_norm: bool = setting("Normalize the images of several devices together.", default=False, runs_only=True)
@@ -44,19 +44,19 @@ class MachineSettings:
         default=1,
         at_least=1,
         at_most=64,
-        unit="N",
+        shows="N",
         runs_only=True,
     )
     workers: str | None = setting(
         "Addresses of all processes that share every batch, the same list on each (docs/scaling.md). TF_CONFIG can say "
         "the same.",
-        unit="HOST:PORT,…",
+        shows="HOST:PORT,…",
         placement=True,
         runs_only=True,
     )
     worker: int | None = setting(
         "Number of this process in the list of `workers`, from 0. Worker 0 writes the run folder.",
-        unit="N",
+        shows="N",
         placement=True,
         runs_only=True,
     )

@@ -26,7 +26,7 @@ class MethodSettings:
     )
     arguments: dict[str, Any] = setting(
         "Hyper-parameter of the method, such as weight=10. Say it once for each of them. A dry run lists them.",
-        unit="NAME=VALUE",
+        shows="NAME=VALUE",
         varies="those of the method's class, or of its source on this data set",
     )
     self_supervision: str = setting(

@@ -16,17 +16,17 @@ class OptimizationSettings:
     SECTION: ClassVar[str] = "optimization"
 
     seed: int = setting(
-        "Seed of everything random: split, weights, order, views.", default=0, at_least=0, at_most=2**31 - 1, unit="N"
+        "Seed of everything random: split, weights, order, views.", default=0, at_least=0, at_most=2**31 - 1, shows="N"
     )
     epochs: int = setting(
-        "Number of epochs.", source=PAPER, at_least=1, at_most=10**6, unit="N", varies=_BY_SOURCE + "; 30 for digits"
+        "Number of epochs.", source=PAPER, at_least=1, at_most=10**6, shows="N", varies=_BY_SOURCE + "; 30 for digits"
     )
     steps_per_epoch: int | None = setting(
         "Number of updates an epoch.",
         source=PAPER,
         at_least=1,
         at_most=10**8,
-        unit="N",
+        shows="N",
         varies="one pass over the training images, for asl over the labeled ones; 62 for digits, 200 for your own "
         "pictures",
     )
@@ -36,7 +36,7 @@ class OptimizationSettings:
         source=PAPER,
         at_least=1,
         at_most=10**5,
-        unit="N",
+        shows="N",
         varies=_BY_SOURCE,
     )
     labeled_batch_size: int = setting(
@@ -44,7 +44,7 @@ class OptimizationSettings:
         source=PAPER,
         at_least=1,
         at_most=10**6,
-        unit="N",
+        shows="N",
         varies=_BY_SOURCE + "; six times `batch_size` for sesemi",
     )
     optimizer: str = setting(
@@ -60,7 +60,7 @@ class OptimizationSettings:
         source=PAPER,
         above=0.0,
         at_most=1e6,
-        unit="RATE",
+        shows="RATE",
         varies=_BY_SOURCE,
     )
     schedule: str = setting(
@@ -78,7 +78,7 @@ class OptimizationSettings:
         source=PAPER,
         at_least=0.0,
         at_most=100.0,
-        unit="POWER",
+        shows="POWER",
         varies=_BY_SOURCE,
     )
     momentum: float = setting(
@@ -110,7 +110,7 @@ class OptimizationSettings:
         source=PAPER,
         at_least=0.0,
         at_most=0.99,
-        unit="RATE",
+        shows="RATE",
         varies=_BY_SOURCE,
     )
     trunk_dropout: float = setting(
@@ -119,6 +119,6 @@ class OptimizationSettings:
         source=PAPER,
         at_least=0.0,
         at_most=0.99,
-        unit="RATE",
+        shows="RATE",
         varies=_BY_SOURCE,
     )

@@ -12,10 +12,10 @@ class OutputSettings:
 
     SECTION: ClassVar[str] = "output"
 
-    output: str = setting("Folder of all runs.", default="runs", unit="DIR", placement=True, runs_only=True)
+    output: str = setting("Folder of all runs.", default="runs", shows="DIR", placement=True, runs_only=True)
     name: str = setting(
         "Name of the folder of this run in `output`.",
-        unit="NAME",
+        shows="NAME",
         varies="made from the settings",
         placement=True,
         runs_only=True,

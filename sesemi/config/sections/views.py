@@ -21,7 +21,7 @@ class ViewSettings:
         source=PAPER,
         at_least=0,
         at_most=8,
-        unit="PIXELS",
+        unit="pixels",
         varies="2, or 4 for FixMatch and its relatives on CIFAR and SVHN",
     )
     flip: bool = setting(
@@ -43,7 +43,7 @@ class ViewSettings:
         source=STRONG_VIEW,
         at_least=0,
         at_most=14,
-        unit="N",
+        shows="N",
     )
     strong_level: float | str = setting(
         "How far an operation goes in its range, from 0 to 1, or 'random'.",
@@ -52,7 +52,7 @@ class ViewSettings:
         at_least=0.0,
         at_most=1.0,
         words=("random",),
-        unit="L",
+        shows="L",
     )
     strong_probability: float = setting(
         "Probability that a drawn operation is applied.",
@@ -60,7 +60,7 @@ class ViewSettings:
         source=STRONG_VIEW,
         at_least=0.0,
         at_most=1.0,
-        unit="P",
+        shows="P",
     )
     cutout: float = setting(
         "Side of the grey square in a strong view, as a part of the image's side. 0 means no square.",
@@ -68,7 +68,7 @@ class ViewSettings:
         source=STRONG_VIEW,
         at_least=0.0,
         at_most=1.0,
-        unit="PART",
+        shows="PART",
     )
     cutout_side: str = setting(
         "Side of the square: random draws it from 0 to `cutout`, fixed takes `cutout` always.",
@@ -82,7 +82,7 @@ class ViewSettings:
         source=STRONG_VIEW,
         at_least=0,
         at_most=255,
-        unit="GREY",
+        shows="GREY",
     )
     gcn_scale: float = setting(
         "Norm of an image after global contrast normalization.",
