@@ -146,17 +146,22 @@ def _apply_table(found: list[_File], root: Path, table: Path) -> None:
     for number, name, label in label_table.read(table):
         path = str(root / name)
         file = None if "\0" in path else places.get(os.path.abspath(path)) or places.get(os.path.realpath(path))
-        where = f"--labels-file {table}: line {number}: "
         if file is None:
             if "\0" in path or not os.path.isfile(path):
                 header = "; if the line is a header, it must be path,label" if number == 1 else ""
-                raise FileNotFoundError(f"{where}there is no file {printable(path)}{header}")
+                raise InputError(
+                    f"line {number}: there is no file {printable(path)}{header}", setting="labels_file", value=table
+                )
             file = places[os.path.abspath(path)] = _File(path, "unlabeled", None)
             found.append(file)
         if label in label_table.UNLABELED:
             continue
         if file.name not in (None, label):
-            raise ValueError(f"{where}{printable(name)} is {label} here and {file.name} elsewhere")
+            raise InputError(
+                f"line {number}: {printable(name)} is {label} here and {file.name} elsewhere",
+                setting="labels_file",
+                value=table,
+            )
         file.name = label
         file.part = "labeled" if file.part == "unlabeled" else file.part
 

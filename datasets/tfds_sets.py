@@ -101,7 +101,7 @@ def load(
         if not tfds_records.readable(made):
             raise InputError(
                 (f"tfds:{name}: {made.data_dir}: its files are {made.info.file_format.value}, only tfrecord is read"),
-                cure="prepare it again without a --file_format",
+                cure="prepare it again without another file format",
             )
         return _read(_Splits(tfds, name, made, image, label), side, resize, limit)
 

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,16 @@ def test_few_modules_know_tensorflow(name):
 )
 def test_the_command_line_needs_no_library(name):
     assert not {imported.split(".")[0] for imported in imports(name, top_level_only=True)} & LIBRARIES
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if room_of(name) not in ("", "__main__", "commands")])
+def test_flags_are_written_by_commands_alone(name):
+    tree = ast.parse(SOURCES[name].read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree)
+                  if isinstance(node, documented) and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    assert not [text for text in texts if isinstance(text, str) and re.search(r"(?<!\w)--[a-z]", text)]
 
 
 def test_tests_lie_where_their_subject_lies():

@@ -14,6 +14,7 @@ from sesemi.distribution import cluster, rendezvous
 from sesemi.distribution.start import start_tensorflow
 from sesemi.errors import InputError
 from sesemi.files import WriteError
+from sesemi.terminal import tell
 
 EXIT_STOPPED_BY_ERROR = 3
 # The script with images from elsewhere, as it was in 2019.
@@ -51,7 +52,7 @@ def main(
             return 0
         from sesemi.runs.run import run
 
-        found = run(config, origins, say=say)
+        found = run(config, origins, say=say, warn=_warn)
         if found:
             _print_summary(found, config)
         return 0
@@ -109,6 +110,10 @@ def _say(line: str) -> None:
     print(typed(line), flush=True)
 
 
+def _warn(line: str) -> None:
+    tell(typed(line))
+
+
 def _silent(line: str) -> None:
     """Say nothing."""
 
@@ -127,7 +132,7 @@ def _print_summary(found: dict[str, Any], config: RunConfig) -> None:
     from sesemi.runs import results
     from sesemi.runs.folder import RunFolder
 
-    print(results.summary(found, RunFolder(config.run_dir)))
+    print(typed(results.summary(found, RunFolder(config.run_dir))))
 
 
 def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, traceback: bool) -> int:

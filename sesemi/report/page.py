@@ -43,7 +43,7 @@ def html_page(
 {_promotions(results.get("promotions", []))}
 <h2>Error by class [%]</h2>{_table((number, name, _text(error)) for number, (name, error) in classes)}
 <h2>Settings</h2>{_table((k, _text(v), origins.get(k, "")) for k, v in settings.items())}
-<p><small>config.json repeats this run: python train_evaluate_sesemi.py --config config.json</small></p></html>
+<p><small>config.json repeats this run</small></p></html>
 """
 
 

@@ -50,11 +50,11 @@ class Cure:
 
     def settings(self, *wanted: tuple[str, str]) -> list[str]:
         """Return those of the wanted changes whose hyper-parameter the method has."""
-        return [f"a {how} --set {name}=…" for name, how in wanted if name in self.arguments]
+        return [f"a {how} `arguments.{name}=…`" for name, how in wanted if name in self.arguments]
 
     def methods(self, *names: str) -> str:
         """Return a text that names other methods."""
-        return f"--method {' or '.join(name for name in names if name != self.method)}"
+        return " or ".join(f"`method={name}`" for name in names if name != self.method)
 
 
 def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:

@@ -22,6 +22,7 @@ from sesemi.runs.checkpoints import Checkpoints
 from sesemi.runs.environment import environment, versions
 from sesemi.runs.folder import RunFolder
 from sesemi.runs.session import Session, signals_to
+from sesemi.terminal import tell
 from sesemi.training.model import SemiSupervisedModel
 
 
@@ -29,13 +30,14 @@ class UnreadableError(RuntimeError):
     """A picture could not be read while training. Once that is mended, the run continues from its checkpoint."""
 
 
-def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict[str, Any]:
+def run(config: RunConfig, origins: Origins | None = None, *, say=print, warn=tell) -> dict[str, Any]:
     """Train and evaluate; continues a run that was stopped, and returns the results of one that is finished.
 
     Args:
         config: What to run.
         origins: Origins of its values, for ``config.json``.
         say: Function that is called with each line for the user.
+        warn: Function that is called with each warning.
 
     Returns:
         What ``results.json`` holds; nothing for a worker that does not write the folder.
@@ -55,7 +57,7 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict
         materials, done = _begin(config, origins or {}, strategy, held, say)
         if materials is None:
             return done
-        model, session = _prepare(materials, strategy, started, say)
+        model, session = _prepare(materials, strategy, started, say, warn)
         with signals_to(session.saver), _unreadable_named(materials):
             session.fit()
         model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -139,7 +141,7 @@ def _split_of(materials: Materials) -> dict[str, Any]:
     return {**json.loads(materials.split.to_json()), **own}
 
 
-def _prepare(materials: Materials, strategy, started: float, say) -> tuple[SemiSupervisedModel, Session]:
+def _prepare(materials: Materials, strategy, started: float, say, warn) -> tuple[SemiSupervisedModel, Session]:
     """Build the model, or fetch it from the last checkpoint, and what trains it."""
     saved = Checkpoints(RunFolder(materials.config.run_dir).checkpoints)
     last = saved.latest() if workers.is_chief() else None
@@ -151,7 +153,7 @@ def _prepare(materials: Materials, strategy, started: float, say) -> tuple[SemiS
     workers.weights_from_chief([*model.variables, *model.optimizer.variables])
     _say_where_it_stands(materials, state, strategy.num_replicas_in_sync, say)
     with strategy.scope():
-        return model, Session(materials, model, saved, state, started)
+        return model, Session(materials, model, saved, state, started, warn=warn)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,9 +29,10 @@ class Session:
         checkpoints: where to save.
         state: of the checkpoint to start from.
         started: when this process began with it, by `time.perf_counter`.
+        warn: Function that is called with a warning.
     """
 
-    def __init__(self, materials, model, checkpoints, state, started):
+    def __init__(self, materials, model, checkpoints, state, started, *, warn):
         config, folder = materials.config, RunFolder(materials.config.run_dir)
         self._materials, self._model, self._first = materials, model, state["step"]
         self._before, self._began = state, started
@@ -50,7 +50,7 @@ class Session:
             folder.pseudo_labels,
             state.get("pseudo_labels", []),
             cure=alarms.Cure(config.method, materials.method.arguments(), materials.data.class_names, config.epochs),
-            say=lambda line: print(line, file=sys.stderr, flush=True),
+            say=warn,
         )
         self.saver = callbacks.SaveAndStop(checkpoints if workers.is_chief() else None, self._state, **timing)
         # Where nothing is left to train, `fit` never tells it.

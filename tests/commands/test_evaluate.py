@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from sesemi import datasets, models
+from sesemi.commands import evaluate
 from sesemi.datasets.base import ImageData
-from sesemi.inference import evaluation_sets, inputs, metrics, predictions, saved
+from sesemi.inference import calibration, evaluation_sets, inputs, metrics, predictions, saved
 from tests.commands.test_predict import colors_to, export_to, paint
 
 
@@ -28,7 +29,7 @@ def folder(tmp_path):
 
 def test_a_folder_of_classes_is_evaluated_and_written(colors, folder, tmp_path, capsys):
     out = tmp_path / "out"
-    assert predictions.main([colors, str(folder), "--output", str(out)]) == 0
+    assert evaluate.main([colors, str(folder), "--output", str(out)]) == 0
     printed, err = capsys.readouterr()
     assert "error 14.29 % of 7 images (one view)" in printed
     assert "1  red taken for green" in printed
@@ -37,7 +38,8 @@ def test_a_folder_of_classes_is_evaluated_and_written(colors, folder, tmp_path, 
     found = json.loads((out / "evaluation.json").read_text())
     assert found["confusion_matrix"] == [[2, 1, 0], [0, 3, 0], [0, 0, 1]]
     assert (found["images"], found["broken"], found["views"]) == (7, 1, 1)
-    assert found["classes"][1] == {"class": "green", "images": 3, "error": 0.0, "precision": 75.0, "recall": 100.0}
+    green = {"class": "green", "images": 3, "error": 0.0, "precision": 75.0, "recall": 100.0, "f1": pytest.approx(600 / 7)}
+    assert found["classes"][1] == green
     assert sum(row["images"] for row in found["reliability"]) == 7
     assert sorted(path.name for path in out.iterdir()) == ["confusion.png", "evaluation.json", "reliability.png"]
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("confusion.png", "reliability.png"))
@@ -46,7 +48,7 @@ def test_a_folder_of_classes_is_evaluated_and_written(colors, folder, tmp_path, 
 def test_by_default_it_is_written_beside_the_model(folder, tmp_path, capsys):
     run = colors_to(tmp_path / "run")
     (folder / "train" / "stray.png").write_bytes(b"")
-    assert predictions.main([str(run / saved.MODEL), str(folder / "train"), "--views", "8"]) == 0
+    assert evaluate.main([str(run / saved.MODEL), str(folder / "train"), "--views", "8"]) == 0
     out, err = capsys.readouterr()
     assert "of 6 images (mean of 8 views)" in out
     assert "no folder for 1 of the model's classes: blue" in err
@@ -63,11 +65,11 @@ def test_digits_are_enlarged_as_in_a_run(tmp_path, monkeypatch):
     images = np.stack([read(what) for _, what in items])
     np.testing.assert_array_equal(images, digits.at_least(16).test_images)
     np.testing.assert_array_equal(labels, digits.test_labels)
-    assert predictions.main([str(tmp_path / "run"), "digits"]) == 0
+    assert evaluate.main([str(tmp_path / "run"), "digits"]) == 0
     found = json.loads((tmp_path / "run" / "evaluation-digits" / "evaluation.json").read_text())
     probs = predictions.probabilities(predictions.Compiled(model.model), images)
     assert found["test_error"] == metrics.error_percent(probs, labels)
-    assert found["expected_calibration_error"] == predictions.expected_calibration_error(probs, labels)
+    assert found["expected_calibration_error"] == calibration.expected_calibration_error(probs, labels)
 
 
 def test_images_of_another_size_are_fitted(colors, monkeypatch):
@@ -101,7 +103,7 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(colors, tmp_path, monke
     (tmp_path / "strange" / "purple").mkdir(parents=True)
     (tmp_path / "empty" / "red").mkdir(parents=True)
     (tmp_path / "file").write_text("")
-    assert predictions.main([colors, dataset, *flags]) == 2
+    assert evaluate.main([colors, dataset, *flags]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert all(word in err for word in words)
@@ -110,8 +112,8 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(colors, tmp_path, monke
 
 def test_classes_of_a_data_set_must_have_the_models_names(tmp_path, capsys):
     run = export_to(tmp_path / "run", models.build("mini", (8, 8, 1)), classes=tuple("0123456798"))
-    assert predictions.main([str(run), "digits"]) == 2
+    assert evaluate.main([str(run), "digits"]) == 2
     assert "digits: its classes are not the model's ('8' stands where the model has '9')" in capsys.readouterr().err
     saved.sidecar_of(run / saved.MODEL).unlink()
-    assert predictions.main([str(run), "digits"]) == 0
+    assert evaluate.main([str(run), "digits"]) == 0
     assert "classes are numbered" in capsys.readouterr().err

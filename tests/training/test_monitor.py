@@ -82,14 +82,13 @@ def test_the_advice_is_what_the_method_can_do():
         for method, arguments in (("fixmatch", ("weight", "threshold")), ("softmatch", ("weight",)))
     }
     collapse, empty = texts["fixmatch"]
-    assert (
-        "a smaller --set weight=…; or a higher --set threshold=…; or --method adamatch or softmatch or debi" in collapse
-    )
-    assert "try a lower --set threshold=…; or more labels" in empty
+    ways = "a smaller `arguments.weight=…`; or a higher `arguments.threshold=…`; or `method=adamatch` or `method=soft"
+    assert ways in collapse
+    assert "try a lower `arguments.threshold=…`; or more labels" in empty
     collapse, empty = texts["softmatch"]
     assert "threshold=" not in collapse + empty
-    assert "--method adamatch or debiasmatch," in collapse
-    assert "--method flexmatch or freematch," in empty
+    assert "`method=adamatch` or `method=debiasmatch`," in collapse
+    assert "`method=flexmatch` or `method=freematch`," in empty
 
 
 def test_there_is_no_alarm_while_no_image_has_a_pseudo_label_yet():
