@@ -1,10 +1,10 @@
-# The two commands of the README: `make demo` and `make test`. `make check` is lint and tests.
+# The two commands of the README: `make demo` and `make test`. `make check` is lint, types and tests with their coverage.
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
 VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint check clean
+.PHONY: demo test lint types coverage check wheel clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python train_evaluate_sesemi.py
@@ -16,10 +16,21 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-check: lint test
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+# The same tests, and the share of the lines that they ran in their own processes.
+coverage: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: lint types coverage
+
+# Source archive and wheel, in dist/. The wheel is built from the archive, so nothing left over from before is in it.
+wheel: $(VENV)/.ready-dev
+	$(BIN)/python -m build --no-isolation
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) build dist *.egg-info .coverage
 
 $(VENV)/.ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

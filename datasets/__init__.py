@@ -1,6 +1,7 @@
 """Data sets as uint8 arrays: one loader a file, ``load(name, data_dir)``.
 
-The folders of the 2019 layout (``cifar-10/``, ``cifar-100/``, ``svhn/``) may lie beside these files.
+The folders of the 2019 layout (``cifar-10/``, ``cifar-100/``, ``svhn/``) may lie in ``datasets/`` of the working
+directory and, in a checkout, beside these files.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ def load(name: str, data_dir: str | Path | None = None, how: Reading | None = No
 
     Args:
         name: Name of a file of this folder with a ``load``, or ``tfds:NAME``.
-        data_dir: where to look and nowhere else; None: the 2019 layout beside this file, then a download.
+        data_dir: where to look and nowhere else; None: the 2019 layout, see `files.places`, then a download.
         how: of what has no size of its own: the last two.
 
     Returns:

@@ -87,7 +87,7 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
     """Open a source of unlabeled images and choose some of them.
 
     Args:
-        text: One of `EXTRA_FORMS`; None: Tiny Images if they lie in the 2019 layout beside this file, else ImageNet32.
+        text: One of `EXTRA_FORMS`; None: Tiny Images if they lie in one of `files.places`, else ImageNet32.
         count: Number of images, chosen by `seed`; None: all. 237203 of Tiny Images are those of CIFAR-100's classes.
         side: Height and width that they get, in pixels.
         channels: Number of channels, 1 or 3.
@@ -145,7 +145,7 @@ def refuse(text: str | None, count: int | None) -> None:
 def _parse(text: str | None, count: int | None) -> tuple[str, Path | None, str]:
     """Kind, place and text of a source."""
     if text is None:
-        home = files.beside_loaders("tiny-images")
+        home = files.layout_of_2019("tiny-images", tiny_images.FILES)
         text = "tiny-images" if any((home / name).is_file() for name in tiny_images.FILES) else "imagenet32"
     kind, colon, place = text.partition(":")
     if kind not in _OPEN or bool(colon) != bool(place) or (kind in ("folder", "npy") and not place):
@@ -194,7 +194,8 @@ def digests_and_duplicates(source: Extra, others: np.ndarray) -> tuple[np.ndarra
 
 
 def _tiny_images(place: Path | None, text: str, *_):
-    return tiny_images.TinyImages(place or files.beside_loaders("tiny-images"), text), (tiny_images.NOTE,)
+    place = place or files.layout_of_2019("tiny-images", tiny_images.FILES)
+    return tiny_images.TinyImages(place, text), (tiny_images.NOTE,)
 
 
 def _imagenet32(place: Path | None, text: str, *_):

@@ -5,7 +5,7 @@ import hashlib
 import socket
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +40,38 @@ class Archive:
             return hashlib.file_digest(file, self.algorithm).hexdigest() == self.digest
 
 
-def beside_loaders(folder: str) -> Path:
-    """Return the folder of the 2019 layout."""
-    return Path(__file__).parent / folder
+def places(folder: str) -> tuple[Path, ...]:
+    """Return where a folder of the 2019 layout may lie, in the order of the search.
+
+    The first is in ``datasets/`` of the working directory. In a checkout the second is beside this file; an installed
+    package has none, because nobody should put files there.
+
+    Args:
+        folder: Name of the folder, such as ``cifar-10``.
+    """
+    here, code = Path.cwd() / "datasets", Path(__file__).parent
+    is_checkout = (code.parent / "sesemi" / "__init__.py").is_file()
+    return (here / folder, code / folder) if is_checkout and not _same(here, code) else (here / folder,)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def layout_of_2019(folder: str, names: Iterable[str]) -> Path:
+    """Find a folder of the 2019 layout.
+
+    Args:
+        folder: Name of the folder, such as ``cifar-10``.
+        names: Files and folders of which it holds at least one.
+
+    Returns:
+        The first of `places` that holds one of them. If there is none: the folder that a user should put them into,
+        which is the last of `places`.
+    """
+    *others, last = places(folder)
+    names = tuple(names)
+    return next((place for place in others if any((place / name).exists() for name in names)), last)
 
 
 def find(where: Path, official_folder: str, archive: Archive, names: tuple[str, ...]) -> tuple[Reader, str] | None:
@@ -173,5 +202,5 @@ def locate(data_dir: Path | None, folder: str, official_folder: str, archive: Ar
                 cure=f"get {archive.url} and put it there",
             )
         return found
-    home = beside_loaders(folder)
+    home = layout_of_2019(folder, (*names, official_folder, archive.file))
     return find(home, official_folder, archive, names) or _open_archive(download(archive, home), archive, names)

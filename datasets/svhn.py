@@ -22,7 +22,7 @@ _LARGEST = 2**30
 
 def load(data_dir: Path | None = None) -> ImageData:
     """Load SVHN; see `datasets.load`. The label 10 of the files is the digit 0."""
-    home = files.beside_loaders("svhn")
+    home = files.layout_of_2019("svhn", FILES)
     paths = [_path(name, digest, data_dir, home) for name, digest in FILES.items()]
     train, test = (_read(path) for path in paths)
     return ImageData(*train, *test, CLASSES, (f"data: {paths[0].parent}",))

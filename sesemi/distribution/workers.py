@@ -4,6 +4,7 @@ Worker 0 is the chief: it alone reads and writes the run folder, and tells the o
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -179,9 +180,35 @@ def _answers(address: str) -> bool:
 
 
 def code_digest(versions: dict[str, str]) -> str:
-    """Return the SHA-256 of this program's own files and of the packages' versions."""
-    root, digest = Path(__file__).parents[2], hashlib.sha256(json.dumps(versions).encode())
-    for folder in ("sesemi", "models", "datasets"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    """Return the SHA-256 of this program's own modules and of the packages' versions.
+
+    A module counts by its name, not by its place, so that a wheel and a checkout of the same code agree.
+
+    Args:
+        versions: Versions of the packages, by their names.
+    """
+    digest = hashlib.sha256(json.dumps(versions).encode())
+    for name, path in sorted(_own_modules().items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _own_modules() -> dict[str, Path]:
+    """Return the file of each module, by the name of the module."""
+    found: dict[str, Path] = {}
+    # In a checkout the last two lie beside `sesemi`, in an installed package in it.
+    for package in ("sesemi", "sesemi.models", "sesemi.datasets"):
+        spec = importlib.util.find_spec(package)
+        found |= _modules_in(package, Path(spec.origin).parent)
+    return found
+
+
+def _modules_in(package: str, folder: Path) -> dict[str, Path]:
+    found = {}
+    for path in folder.iterdir():
+        if path.suffix == ".py":
+            found[package if path.stem == "__init__" else f"{package}.{path.stem}"] = path
+        # A folder of data may lie beside the loaders.
+        elif (path / "__init__.py").is_file():
+            found |= _modules_in(f"{package}.{path.name}", path)
+    return found

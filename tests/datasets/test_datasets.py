@@ -3,6 +3,7 @@
 import os
 import pickle
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from scipy.io import savemat
 
 from sesemi import datasets
 from sesemi.datasets import cifar10, cifar100, files, svhn, unpickle
+
+# The tests replace it.
+PLACES = files.places
 
 
 def batch(count, classes, seed, key):
@@ -48,7 +52,7 @@ def _offline(monkeypatch, tmp_path):
         raise Exception(f"URL fetch failure on {kwargs['origin']}")
 
     monkeypatch.setattr(keras.utils, "get_file", refuse)
-    monkeypatch.setattr(files, "beside_loaders", lambda folder: tmp_path / "beside" / folder)
+    monkeypatch.setattr(files, "places", lambda folder: (tmp_path / "here" / folder, tmp_path / "beside" / folder))
 
 
 def test_digits_are_the_same_balanced_bytes_every_time():
@@ -108,8 +112,50 @@ def test_archive_with_another_checksum_is_named(tmp_path):
 
 
 def test_the_layout_of_2019_is_found_without_a_flag(tmp_path):
-    write_cifar10(tmp_path / "beside" / "cifar-10")
-    assert len(datasets.load("cifar10").train_images) == 100
+    beside = write_cifar10(tmp_path / "beside" / "cifar-10")
+    (tmp_path / "here" / "cifar-10").mkdir(parents=True)
+    (tmp_path / "here" / "cifar-10" / "notes.txt").touch()
+    found = datasets.load("cifar10")
+    assert len(found.train_images) == 100
+    assert found.notes == (f"data: {beside}",)
+
+
+@pytest.mark.parametrize("form", ["files", "official folder", "archive"])
+def test_the_working_directory_comes_before_the_code(tmp_path, form):
+    here = tmp_path / "here" / "cifar-10"
+    if form == "archive":
+        here.mkdir(parents=True)
+        archive_of(write_cifar10(tmp_path / "source"), here / cifar10.ARCHIVE.file)
+    else:
+        write_cifar10(here if form == "files" else here / "cifar-10-batches-py")
+    write_svhn(tmp_path / "here" / "svhn")
+    for folder in ("cifar-10", "svhn"):
+        (tmp_path / "beside" / folder).mkdir(parents=True)
+    (tmp_path / "beside" / "cifar-10" / "data_batch_1").touch()
+    (tmp_path / "beside" / "svhn" / "train_32x32.mat").touch()
+    assert datasets.load("cifar10").notes[0].startswith(f"data: {here}")
+    assert datasets.load("svhn").notes == (f"data: {tmp_path / 'here' / 'svhn'}",)
+
+
+def test_the_layout_of_2019_lies_beside_the_code_only_in_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here, code = tmp_path / "datasets" / "svhn", Path(files.__file__).parent
+    assert PLACES("svhn") == (here, code / "svhn")
+    monkeypatch.chdir(code.parent)
+    assert PLACES("svhn") == (code / "svhn",)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "site-packages" / "sesemi" / "datasets" / "files.py"))
+    assert PLACES("svhn") == (here,)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
+def test_a_missing_set_names_the_last_place_to_put_it(tmp_path, monkeypatch, name):
+    folder = {"cifar10": "cifar-10", "cifar100": "cifar-100", "svhn": "svhn"}[name]
+    before = sorted(tmp_path.rglob("*"))
+    assert_one_clear_line(name, None, f"put it into {tmp_path / 'beside' / folder}, or give its folder with --data-dir")
+    monkeypatch.setattr(files, "places", lambda folder: (tmp_path / "here" / folder,))
+    assert_one_clear_line(name, None, f"put it into {tmp_path / 'here' / folder}, or give its folder with --data-dir")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_cifar100_uses_fine_labels(tmp_path):

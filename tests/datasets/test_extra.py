@@ -29,7 +29,7 @@ def _alone(monkeypatch, tmp_path):
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(urllib.request, "getproxies", dict)
-    monkeypatch.setattr(files, "beside_loaders", lambda folder: tmp_path / "beside" / folder)
+    monkeypatch.setattr(files, "places", lambda folder: (tmp_path / "here" / folder, tmp_path / "beside" / folder))
 
 
 def load(text, count=None, *, side=32, channels=3, seed=0, resize="crop"):
@@ -145,6 +145,10 @@ def test_without_a_flag_a_copy_of_2019_is_taken(tmp_path):
     images = write_tiny(home)
     for text in (None, "tiny-images"):
         np.testing.assert_array_equal(all_of(load(text, 14)), images)
+    first = write_tiny(tmp_path / "here" / "tiny-images", asymmetric(14, seed=1))
+    for text in (None, "tiny-images"):
+        np.testing.assert_array_equal(all_of(load(text, 14)), first)
+    shutil.rmtree(tmp_path / "here")
     (home / "tiny_index.pkl").unlink()
     assert_one_clear_line(None, 3, "tiny-images: ", "tiny_index.pkl", kind=FileNotFoundError)
 
@@ -153,7 +157,7 @@ def test_without_a_flag_a_copy_of_2019_is_taken(tmp_path):
 # started it.)
 MEASURE = """
 import sys
-from datasets import extra
+from sesemi.datasets import extra
 def most():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = most()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,6 +161,43 @@ def test_what_must_agree(monkeypatch):
             workers.same_for_all(own)
     monkeypatch.setattr(workers, "share", lambda value: [own, own])
     assert workers.same_for_all(own) == [own, own]
+
+
+# Prints the hash of the code as it is, with a user's data beside the loaders, and with one line changed.
+CODE = """
+import pathlib, sesemi
+from sesemi.distribution import workers
+home = pathlib.Path(sesemi.__file__).parent
+print(home)
+print(workers.code_digest({"keras": "3"}))
+data = home / "datasets" / "cifar-10"
+data.mkdir()
+(data / "make.py").touch()
+print(workers.code_digest({"keras": "3"}))
+print(workers.code_digest({"keras": "4"}))
+with (home / "models" / "mini.py").open("a") as file:
+    file.write("# one more line")
+print(workers.code_digest({"keras": "3"}))
+"""
+
+
+def test_a_wheel_and_a_checkout_of_the_same_code_agree(tmp_path):
+    """The modules of an installed package all lie in `sesemi`."""
+    there = tmp_path / "sesemi"
+    for source, copy in (("sesemi", there), ("models", there / "models"), ("datasets", there / "datasets")):
+        shutil.copytree(ROOT / source, copy, ignore=lambda folder, names: {n for n in names if "-" in n or "__p" in n})
+    run = subprocess.run(
+        [sys.executable, "-c", CODE],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    home, installed, with_data, other_versions, other_code = run.stdout.split()
+    assert Path(home) == there
+    assert installed == with_data == workers.code_digest({"keras": "3"})
+    assert len({installed, other_versions, other_code}) == 3
 
 
 @pytest.mark.parametrize(
