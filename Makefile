@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint types coverage check wheel clean
+.PHONY: demo test lint types coverage check docs wheel clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python train_evaluate_sesemi.py
@@ -25,6 +25,10 @@ coverage: $(VENV)/.ready-dev
 
 check: lint types coverage
 
+# The page about the settings, made from their declarations.
+docs: $(VENV)/.ready
+	$(BIN)/python -c "from sesemi.commands import train_flags; print(train_flags.reference(), end='')" > docs/settings.md
+
 # Source archive and wheel, in dist/. The wheel is built from the archive, so nothing left over from before is in it.
 wheel: $(VENV)/.ready-dev
 	$(BIN)/python -m build --no-isolation
@@ -32,11 +36,12 @@ wheel: $(VENV)/.ready-dev
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage
 
-$(VENV)/.ready: requirements.txt
+$(VENV)/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Python 3.11, 3.12 or 3.13 is needed; make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt

@@ -143,8 +143,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     def _config(self, images: np.ndarray) -> RunConfig:
         for name in self.settings or {}:
             if name in _OWN or name == "seed":
-                own = "random_state" if name == "seed" else name
-                raise ValueError(f"settings[{name!r}]: is an argument of its own; give {own}=")
+                argument = "random_state" if name == "seed" else name
+                raise ValueError(f"settings[{name!r}]: is an argument of its own; give {argument}=")
             if name in SETTINGS and SETTINGS[name].runs_only:
                 raise ValueError(f"settings[{name!r}]: is of use only for runs in folders; leave it out")
         own = {name: getattr(self, name) for name in _OWN}

@@ -14,7 +14,7 @@ def to_json(config: RunConfig, origins: Origins) -> str:
     """Return the text of ``config.json``."""
     from sesemi import __version__
 
-    settings = {section.SECTION: {} for section in SECTIONS}
+    settings: dict[str, dict[str, Any]] = {section.SECTION: {} for section in SECTIONS}
     for name, value in config.values().items():
         settings[SETTINGS[name].section][name] = value
     return json.dumps({"sesemi": __version__, "settings": settings, "origins": origins}, indent=2) + "\n"

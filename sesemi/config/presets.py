@@ -35,7 +35,7 @@ _FIXMATCH = {
     "joint_forward": True,
 }  # fmt: skip
 # What differs from that, and whether USB has the method at all.
-_STRONG = {
+_STRONG: dict[str, tuple[dict[str, Any], str]] = {
     "fixmatch": ({}, USB),
     "uda": ({}, USB),
     "flexmatch": ({}, USB),

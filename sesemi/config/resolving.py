@@ -13,7 +13,7 @@ from sesemi.config.sections import SETTINGS
 from sesemi.config.sources import origin
 from sesemi.errors import InputError
 
-_FIRST = {"method": "sesemi", "network": None, "dataset": "digits"}
+_FIRST: dict[str, Any] = {"method": "sesemi", "network": None, "dataset": "digits"}
 
 
 def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[RunConfig, Origins]:

@@ -115,7 +115,7 @@ def setting(help: str, **facts: Any) -> Any:
     return dataclasses.field(metadata={_KEY: Setting(help, **facts)})
 
 
-def settings_of(section: type) -> dict[str, Setting]:
+def settings_of(section: Any) -> dict[str, Setting]:
     """Return the settings that a section declares itself, by name, in their order."""
     found = {}
     for field in dataclasses.fields(section):

@@ -35,7 +35,9 @@ class Report:
         given: ``[U]`` float32, 1 where there was a pseudo-label to accept or not.
     """
 
-    labels = mask = given = None
+    labels: Any = None
+    mask: Any = None
+    given: Any = None
 
     def pseudo_labels(self, labels, mask=None, given=None) -> None:
         """Record the pseudo-labels of the step.

@@ -34,7 +34,8 @@ def dry_run(config: RunConfig, origins: Origins) -> Iterator[str]:
     yield plan(materials)
     yield f"trained weights: {sum(np.prod(v.shape) for v in model.trainable_variables):,}"
     yield f"devices that share a step: {strategy.num_replicas_in_sync}"
-    where = "on the device" if materials.pixels.fetch is None else "read from their files (see `memory_limit`)"
+    streams = materials.pixels is not None and materials.pixels.fetch is not None
+    where = "on the device" if not streams else "read from their files (see `memory_limit`)"
     yield f"training images {where}: {materials.data.train_images.nbytes / 2**20:.0f} MiB"
     yield f"peak memory so far: {peak_memory_mib():.0f} MiB"
     total = human_time(seconds * materials.total_steps)

@@ -78,9 +78,9 @@ class SemiSupervisedModel(keras.Model):
         if method.students > 1:
             self.student_number = self.add_weight(name="student_number", initializer="zeros", trainable=False)
         # With several workers, these tell whether this one was asked to stop, and whether any was, as of the last step.
-        self.stop_here, self.stop_anywhere = (
-            (tf.Variable(0.0, trainable=False) for _ in range(2)) if replicas.several_workers() else (None, None)
-        )
+        self.stop_here = self.stop_anywhere = None
+        if replicas.several_workers():
+            self.stop_here, self.stop_anywhere = (tf.Variable(0.0, trainable=False) for _ in range(2))
         self._mover: EMATeacher | None = None
         self.teacher = None if method.ema_decay is None else classifier.frozen_copy("teacher")
         self.loss_tracker = keras.metrics.Mean(name="loss")
@@ -116,8 +116,9 @@ class SemiSupervisedModel(keras.Model):
     def fit(self, x=None, *args, epochs: int = 1, steps_per_epoch: int | None = None, callbacks=None, **kwargs):
         """Call `keras.Model.fit`; also move the teacher, if any, and set the length of the run, if nobody did."""
         callbacks = list(callbacks or ())
-        if self.teacher is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
-            self._mover = self._mover or EMATeacher(self.method.ema_decay)
+        decay = self.method.ema_decay
+        if decay is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
+            self._mover = self._mover or EMATeacher(decay)
             callbacks.insert(0, self._mover)
         if self.method.students > 1:
             callbacks.insert(0, NewStudents())
@@ -144,7 +145,7 @@ class SemiSupervisedModel(keras.Model):
         self.agree_on_averages()
         shown = self.tracked({"loss": loss, **terms})
         if self.monitor is not None:
-            shown |= self.monitored(views)
+            shown |= self.monitored(views, self.monitor)
         # Keras reduces the logs of several workers over their first axis (keras issue 20585).
         return {name: value[None] for name, value in shown.items()} if replicas.several_workers() else shown
 
@@ -170,7 +171,7 @@ class SemiSupervisedModel(keras.Model):
         """Return running means over the epoch of the losses of all replicas."""
         asked = [] if self.stop_here is None else [tf.convert_to_tensor(self.stop_here)]
         means = replicas.mean(ops.stack([*terms.values(), *asked]))
-        if asked:
+        if self.stop_anywhere is not None:
             self.stop_anywhere.assign(means[-1])
             means = means[:-1]
         trackers = {"loss": self.loss_tracker, **self.trackers}
@@ -178,13 +179,13 @@ class SemiSupervisedModel(keras.Model):
             trackers[name].update_state(value)
         return {name: trackers[name].result() for name in terms}
 
-    def monitored(self, views: Batch) -> dict:
+    def monitored(self, views: Batch, monitor: PseudoLabelMonitor) -> dict:
         """Return the state of the epoch's pseudo-labels after this batch; see `sesemi.training.monitor`."""
         report = views.report
         known = self.pixels is not None and views.index is not None
         truth = self.pixels.truth_of(views.index) if known else ops.full(report.labels.shape, -1, dtype="int32")
-        self.monitor.update_state(*map(replicas.gather, (report.labels, report.mask, truth, report.given)))
-        return self.monitor.result()
+        monitor.update_state(*map(replicas.gather, (report.labels, report.mask, truth, report.given)))
+        return monitor.result()
 
     def test_step(self, data):
         """Return the mean cross-entropy and the compiled metrics of images with labels."""

@@ -3,6 +3,8 @@
 A. Tarvainen and H. Valpola, "Mean teachers are better role models", NeurIPS 2017, arXiv:1703.01780.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -37,7 +39,8 @@ class EMATeacher(keras.callbacks.Callback):
         if statistics not in ("average", "copy"):
             raise ValueError(f"statistics={statistics!r}: choose from average, copy")
         self.decay, self.warm_up, self.statistics, self.teacher = decay, warm_up, statistics, teacher
-        self._given, self._moves, self._update = teacher, None, None
+        self._given, self._moves = teacher, None
+        self._update: Any = None
 
     def on_train_begin(self, logs=None):
         """Find or make the teacher, and pair the variables."""

@@ -38,7 +38,14 @@ def test_a_folder_of_classes_is_evaluated_and_written(colors, folder, tmp_path, 
     found = json.loads((out / "evaluation.json").read_text())
     assert found["confusion_matrix"] == [[2, 1, 0], [0, 3, 0], [0, 0, 1]]
     assert (found["images"], found["broken"], found["views"]) == (7, 1, 1)
-    green = {"class": "green", "images": 3, "error": 0.0, "precision": 75.0, "recall": 100.0, "f1": pytest.approx(600 / 7)}
+    green = {
+        "class": "green",
+        "images": 3,
+        "error": 0.0,
+        "precision": 75.0,
+        "recall": 100.0,
+        "f1": pytest.approx(600 / 7),
+    }
     assert found["classes"][1] == green
     assert sum(row["images"] for row in found["reliability"]) == 7
     assert sorted(path.name for path in out.iterdir()) == ["confusion.png", "evaluation.json", "reliability.png"]
