@@ -1,0 +1,95 @@
+"""Files are whole or absent, whatever fails."""
+
+import os
+
+import pytest
+
+from sesemi import files
+from sesemi.errors import InputError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_whole_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "a.csv"
+    for text in ("one", "two"):
+        with files.whole(path) as partial:
+            partial.write_text(text)
+            assert partial.suffix == path.suffix
+            assert not path.exists() or path.read_text() == "one"
+        assert path.read_text() == text
+    assert names(tmp_path) == ["a.csv"]
+
+
+def test_a_folder_appears_whole_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "model"
+    for number in range(2):
+        with files.whole(path) as partial:
+            (partial / "inside").mkdir(parents=True)
+            (partial / "inside" / f"{number}").write_text("x")
+        assert names(path / "inside") == [str(number)]
+    assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_fails_leaves_the_one_before_and_nothing_else(tmp_path, kind):
+    path = tmp_path / "a"
+    path.mkdir() if kind == "folder" else path.write_text("before")
+    with pytest.raises(KeyboardInterrupt), files.whole(path) as partial:
+        partial.mkdir() if kind == "folder" else partial.write_text("half")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["a"]
+    assert path.is_dir() or path.read_text() == "before"
+
+
+def test_a_rename_that_fails_puts_a_folder_back(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "x").write_text("before")
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
+    with pytest.raises(OSError, match="no"), files.whole(path) as partial:
+        partial.mkdir()
+    assert (path / "x").read_text() == "before"
+    assert names(tmp_path) == ["a"]
+
+
+def test_everything_is_on_the_disk_before_the_rename(tmp_path, monkeypatch):
+    """What the file descriptors that were flushed stood for, in the order of the calls."""
+    calls = []
+    monkeypatch.setattr(files.os, "fsync", lambda handle: calls.append(os.readlink(f"/proc/self/fd/{handle}")))
+    original = os.replace
+    monkeypatch.setattr(files.os, "replace", lambda *paths: (calls.append("rename"), original(*paths)))
+    with files.whole(tmp_path / "a") as partial:
+        partial.mkdir()
+        (partial / "x").write_text("x")
+    assert calls == [str(tmp_path / ".partial-a" / "x"), str(tmp_path / ".partial-a"), "rename", str(tmp_path)]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("h5py says\nfull")])
+def test_a_full_disk_is_one_line(tmp_path, error):
+    def fails(path):
+        raise error
+
+    with pytest.raises(files.WriteError, match=r"^x\.h5 could not be written \(.*\); the same command tries again$"):
+        files.write(tmp_path / "x.h5", fails)
+    assert not names(tmp_path)
+
+
+def test_names_that_are_no_text_keep_their_bytes(tmp_path):
+    files.write(tmp_path / "a", os.fsdecode(b"\xff.png"))
+    assert (tmp_path / "a").read_bytes() == b"\xff.png"
+
+
+def test_a_folder_is_held_by_one_and_removed_if_nothing_was_written(tmp_path):
+    folder = tmp_path / "run"
+    with files.lock(folder):
+        with pytest.raises(InputError, match="in use by another process"), files.lock(folder):
+            pass
+        assert folder.is_dir()
+    assert not folder.exists()
+    with files.lock(folder):
+        (folder / "x").write_text("x")
+    with files.lock(folder):
+        assert (folder / "x").exists()
