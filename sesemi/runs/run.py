@@ -1,4 +1,4 @@
-"""`run(config)`: where everything meets. Trains, survives being stopped, evaluates, and leaves the run folder."""
+"""`run(config)`: train, continue after a stop, evaluate, and leave the run folder."""
 
 import contextlib
 import json
@@ -29,21 +29,21 @@ class UnreadableError(RuntimeError):
 
 
 def run(config: RunConfig, origins: Origins | None = None, *, say=print) -> dict[str, Any]:
-    """Train and evaluate; continues a run that was stopped, and returns the results of one that is finished.
+    """Train and evaluate. A run that was stopped continues; of one that is finished, the results are returned.
 
     Args:
-        config: What to run.
-        origins: Origins of its values, for ``config.json``.
+        config: Settings of the run.
+        origins: Origins of their values, for ``config.json``.
         say: Function that is called with each line for the user.
 
     Returns:
-        What ``results.json`` holds; nothing for a worker that does not write the folder.
+        Content of ``results.json``; an empty dict for a worker that does not write the folder.
 
     Raises:
         InputError: The data are missing, or the folder holds another run or is in use.
         sesemi.runs.callbacks.Interrupted: A signal stopped it; the checkpoint is written.
         sesemi.training.guard.NonFiniteLossError: A loss term became NaN.
-        sesemi.runs.checkpoints.CheckpointError: The disk is full.
+        sesemi.runs.checkpoints.CheckpointError: The disk refuses, or a weight is not finite.
         UnreadableError: A picture could not be read while training.
     """
     started = time.perf_counter()
@@ -109,7 +109,7 @@ def _begin(
 
 
 def _take_folder(folder: RunFolder, config: RunConfig, held: contextlib.ExitStack) -> bool:
-    """Lock the run folder, as long as `held` is, and return whether the run in it is finished."""
+    """Lock the run folder until `held` is closed, and return whether the run in it is finished."""
     if config.tensorboard:
         look.require_tensorboard()
     held.enter_context(lock(folder.path))

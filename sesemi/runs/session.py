@@ -25,11 +25,11 @@ class Session:
     """The part of a run that this process does.
 
     Args:
-        materials: of the run.
-        model: with the weights to start from.
-        checkpoints: where to save.
-        state: of the checkpoint to start from.
-        started: when this process began with it, by `time.perf_counter`.
+        materials: Materials of the run.
+        model: Model with the weights to start from.
+        checkpoints: Checkpoints to save to.
+        state: State of the checkpoint to start from.
+        started: Time when this process began with the run, by `time.perf_counter`.
     """
 
     def __init__(self, materials, model, checkpoints, state, started):
@@ -53,7 +53,7 @@ class Session:
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
         self.saver = callbacks.SaveAndStop(checkpoints if workers.is_chief() else None, self._state, **timing)
-        # Where nothing is left to train, `fit` never tells it.
+        # Keras does so in `fit`, which is not called where nothing is left to train.
         self.saver.set_model(model)
         self.promotions = promotion.Promotions(**state.get("promotions", {}))
         materials.pixels.relabel(self.promotions.index, self.promotions.labels)
@@ -80,7 +80,7 @@ class Session:
         self.saver.stop_if_asked()
 
     def _stages(self) -> list[int]:
-        """Epochs after which something other than the next epoch follows: a promotion, or the end."""
+        """Return the epochs after which something other than the next epoch follows: a promotion, or the end."""
         config = self._materials.config
         if config.promote == "none":
             return [config.epochs]
@@ -91,7 +91,7 @@ class Session:
             return batches(self._materials, start, stop, self.promotions.index)
 
     def _promote_if_due(self, epoch: int) -> None:
-        """At a stage's first step, unless the checkpoint knows of it already."""
+        """Promote images at the first step of a stage, unless the checkpoint has that promotion already."""
         config, data, split = self._materials.config, self._materials.data, self._materials.split
         if epoch not in self._stages() or self.promotions.done_at(epoch):
             return
@@ -100,7 +100,7 @@ class Session:
         if not len(candidates):
             return
         classify, *_ = self._classify.values()
-        # Other machines may round otherwise, and one image more or less would be another run.
+        # Other machines may round differently, and one image more or less would be another run.
         probs = workers.from_chief(predictions.probabilities(classify, predictions.Rows(data.train_images, candidates)))
         chosen = promotion.choose(
             probs, config.promote, threshold=config.promote_threshold, fraction=config.promote_fraction
@@ -146,7 +146,7 @@ class Session:
         return {**so_far, "promotions": vars(self.promotions), **self.measurements()}
 
     def measurements(self) -> dict[str, float]:
-        """Seconds, images a second and peak memory, those of earlier processes counted in."""
+        """Return seconds, timed images with their seconds, and peak memory; earlier processes count too."""
         timed_images, timed_s = self.progress.timed
         timed_images += self._before.get("timed_images", 0)
         timed_s += self._before.get("timed_seconds", 0.0)
@@ -168,7 +168,7 @@ def _error(classify, images, labels):
 
 @contextlib.contextmanager
 def signals_to(saver: callbacks.SaveAndStop) -> Iterator[None]:
-    """Ctrl-C and SIGTERM save and stop; only a main thread can ask for that."""
+    """Let Ctrl-C and SIGTERM save and stop. Only a main thread can ask for that; elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
