@@ -1,4 +1,4 @@
-"""``sesemi train``, which is ``train_evaluate_sesemi.py``: from flags to a run, and what is printed about it."""
+"""``sesemi train``, which is ``train_evaluate_sesemi.py``: turn flags into a run, and print what it does."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from sesemi.errors import InputError
 from sesemi.files import WriteError
 
 EXIT_STOPPED_BY_ERROR = 3
-# The script with images from elsewhere, as it was in 2019.
+# Defaults and networks of the script with images from elsewhere, as they were in 2019.
 TINY_IMAGES = {"dataset": "cifar100", "labels": "all", "extra": 237_203}
 TINY_IMAGES_NETWORKS = ("convnet", "wrn")
 
@@ -27,17 +27,17 @@ def main(
     instead: dict[str, object] | None = None,
     networks: Sequence[str] = NETWORKS,
 ) -> int:
-    """Parse, run, print.
+    """Parse, run and print.
 
     Args:
-        arguments: What was typed behind the name of the program; default: the command line.
+        arguments: Words that were typed behind the name of the program; default: the command line.
         program: Name of the program.
         instead: Other defaults, by name of the setting.
-        networks: Networks that can be had.
+        networks: Names of the networks that can be chosen.
 
     Returns:
-        Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN, by the disk, or
-        because another worker is gone, 130 or 143 interrupted (the same command continues).
+        Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN, by the disk, by an
+        unreadable picture, or because another worker is gone, 130 or 143 interrupted (the same command continues).
     """
     given = vars(build_parser(program).parse_args(arguments))
     traceback = given.pop("traceback", False)
@@ -126,7 +126,7 @@ def _execute(config: RunConfig, origins: Origins, *, action: str) -> int:
 
 
 def _stopped_by_tensorflow(config: RunConfig, error: Exception) -> int:
-    """Say that another worker is gone, or that memory is not enough; anything else is raised."""
+    """Say that another worker is gone, or that memory is not enough. Raise any other error."""
     from sesemi.distribution import workers
 
     if workers.is_out_of_memory(error):
@@ -142,7 +142,7 @@ def _stopped_by_tensorflow(config: RunConfig, error: Exception) -> int:
         file=sys.stderr,
         flush=True,
     )
-    # TensorFlow would wait for the one that is gone before it lets go.
+    # TensorFlow would wait for the worker that is gone before the process ends.
     os._exit(EXIT_STOPPED_BY_ERROR)
 
 
