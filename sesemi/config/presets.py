@@ -1,4 +1,4 @@
-"""What each paper used for (method, data set, network), where that differs from the defaults of the settings."""
+"""Presets: the values of each paper for (method, data set, network), where they differ from the settings' defaults."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from sesemi.config.sources import ELSEWHERE, LIKE_FIXMATCH, MIXMATCH, OURS, PAPE
 
 _FIRST = ("sesemi", "supervised", "asl")
 # The "Tricks" project trains every method alike: CIFAR-10, 4,000 labels, CNN-13. Its weight decay of 5e-4 is an l2 of
-# 2.5e-4 here; its colour jitter we have not; preprocessing and noise are those of Tran 2019.
+# 2.5e-4 here. Its colour jitter is missing here. Preprocessing and noise are those of Tran 2019.
 _TRICKS_COMMON = {
     "epochs": 400, "batch_size": 100, "labeled_batch_size": 100, "learning_rate": 0.1, "schedule": "cosine",
     "l2": 2.5e-4, "dropout": 0.0, "trunk_dropout": 0.0,
@@ -34,7 +34,7 @@ _FIXMATCH = {
     "schedule": "cosine_7_16", "l2": 2.5e-4, "dropout": 0.0, "noise": 0.0, "shift": 4, "zca": False,
     "joint_forward": True,
 }  # fmt: skip
-# What differs from that, and whether USB has the method at all.
+# Changes to that, and the source, which is USB if it has the method.
 _STRONG = {
     "fixmatch": ({}, USB),
     "uda": ({}, USB),
@@ -52,9 +52,9 @@ _STRONG = {
 # On digits a run has 1,860 updates, and a running average of the last thousand would be one of a half-trained network.
 _AVERAGED = ("fixmatch", "uda", "flexmatch", "adamatch", "softmatch", "freematch", "crmatch", "remixmatch")
 _PAIRED = {"batch_size": 64, "labeled_batch_size": 64}
-# Where two thousand updates are all there is, BatchNorm's averages lag behind weights that still move, and those of
-# upright and of rotated digits cannot be mixed: the rate falls to nothing in a straight line, and both batches share
-# one trunk call (README has the measurement).
+# If a run has only two thousand updates, BatchNorm's averages lag behind weights that still move, and those of upright
+# and of rotated digits cannot be mixed. So the rate falls to nothing in a straight line, and both batches share one
+# trunk call (README has the measurement).
 _DIGITS = {"learning_rate_power": 1.0, "joint_forward": True, "steps_per_epoch": 62}
 # On somebody's own images too the number of updates does not depend on how many there are.
 _OWN_IMAGES = {"learning_rate_power": 1.0, "joint_forward": True, "steps_per_epoch": 200}
@@ -120,7 +120,7 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Preset]:
 
 
 def _of_dataset(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str]]:
-    """Return what the 2019 program had for a data set."""
+    """Return the values that the 2019 program had for a data set."""
     known, asl = facts(dataset), method == "asl"
     # Tran 2019: dropout .2 before the class head; on SVHN .5 for convnet and wrn (for asl only for convnet),
     # and .5 inside convnet.

@@ -1,4 +1,4 @@
-"""The description of one setting. A field of a section carries it; everything else about the setting is derived."""
+"""Description of one setting. A field of a section carries it; everything else about the setting is derived."""
 
 import dataclasses
 import math
@@ -18,22 +18,22 @@ class Setting:
     """One setting of a run.
 
     Args:
-        help: What it is, in whole sentences.
-        default: Its value if neither the user nor a preset says another one.
-        source: Where the default comes from.
+        help: Meaning of the setting, in whole sentences.
+        default: Value if neither the user nor a preset gives another one.
+        source: Source of the default.
         unit: Unit of a number, or what stands for the value in a usage line.
         at_least: Smallest value that is allowed.
-        above: The value must be larger than this.
+        above: Number that the value must be larger than.
         at_most: Largest value that is allowed.
         choices: All values that are allowed; empty if there are too many to list.
         words: Words that are allowed in place of a number.
-        varies: What the default depends on, in words; None if it is always `default`.
-        placement: Whether it says only where and how a run goes; results do not depend on it.
-        runs_only: Whether it is about files, run folders or several devices. A program that brings its own images
+        varies: Words for the default if it depends on something; None if it is always `default`.
+        placement: True if it says only where and how a run goes, and results do not depend on it.
+        runs_only: True if it is about files, run folders or several devices. A program that brings its own images
             has no use for it.
         name: Name of the field.
         section: Name of the section that the field belongs to.
-        kinds: Types of which a value can be.
+        kinds: Types that a value can have.
     """
 
     help: str
@@ -74,7 +74,7 @@ class Setting:
 
     @property
     def wanted(self) -> str:
-        """What to give where a number or one of `words` is allowed."""
+        """Text that says what to give where a number or one of `words` is allowed."""
         return f"give a number{self._range(' from {low:g} to {high:g}')}, or {' or '.join(self.words[:1])}"
 
     @property
@@ -84,7 +84,7 @@ class Setting:
 
     @property
     def range(self) -> str:
-        """The range of a number in words; empty if there is none."""
+        """Range of a number in words; empty if there is none."""
         least = "from {low}" if self.above is None else "above {low}"
         return self._range(f"{least} to {{high}}")
 
