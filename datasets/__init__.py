@@ -23,15 +23,16 @@ def load(name: str, data_dir: str | Path | None = None, how: Reading | None = No
 
     Args:
         name: Name of a file of this folder with a ``load``, or ``tfds:NAME``.
-        data_dir: where to look and nowhere else; None: the 2019 layout beside this file, then a download.
-        how: of what has no size of its own: the last two.
+        data_dir: Folder to look in, and nowhere else; None: the 2019 layout beside this file, then a download.
+        how: Settings for reading pictures of any size, which are those of ``folder`` and ``tfds:NAME``.
 
     Returns:
-        The images as uint8, see `ImageData`.
+        Images as uint8, see `ImageData`.
 
     Raises:
-        ValueError: unknown name, or a file that is not what it should be.
-        FileNotFoundError: a file is missing; the message says where to get it and where to put it.
+        ValueError: If the name is unknown, or a file is missing or is not what it should be. The message says where to
+            get a missing file and where to put it.
+        FileNotFoundError: If only some files of the set are there, or a picture of a table is missing.
     """
     how, place = how or Reading(), None if data_dir is None else Path(data_dir)
     if name == "folder":
@@ -83,31 +84,30 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
 
 
 def files_sha256(name: str, data_dir: str | None, labels_file: str | None) -> str | None:
-    """A quick look at what a user can change: `folder.files_sha256`; None for data sets that stay what they are."""
+    """Return `folder.files_sha256`, a quick look at what a user can change; None for data sets that do not change."""
     return folder.files_sha256(Path(data_dir), labels_file) if name == "folder" and data_dir else None
 
 
 def refuse_extra(text: str | None, count: int | None) -> None:
-    """`extra.refuse`."""
+    """Call `extra.refuse`."""
     from sesemi.datasets import extra
 
     extra.refuse(text, count)
 
 
 def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, how: Reading, test=None) -> ImageData:
-    """Add unlabeled images from elsewhere, behind the training images; without those that are in the test.
+    """Add unlabeled images from elsewhere behind the training images, except those that are in the test.
 
     Args:
-        data: what they are added to.
-        text: where they come from, see `extra.load`.
-        count: how many; None: all.
-        seed: of the choice.
-        how: what is larger than ``how.limit``, together, is read when asked.
-        test: the test images before they were enlarged, if they were: extra images are brought to that size otherwise.
+        data: Data set that they are added to.
+        text: Source of the images, see `extra.load`.
+        count: Number of images; None: all.
+        seed: Seed of the choice.
+        how: Settings for reading. If all images together are larger than ``how.limit``, they are read when asked.
+        test: Test images before they were enlarged, if they were. Extra images are brought to that size in another way.
 
     Raises:
-        ValueError: see `extra.load`; or images that are not square.
-        FileNotFoundError: a file is missing.
+        ValueError: If the images are not square; or see `extra.load`.
     """
     from sesemi.datasets import extra
 

@@ -48,8 +48,8 @@ def load(root: Path | None, how: Reading) -> ImageData:
             does not name gets none from it.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: If there is nothing to train on, or a fault that cannot be left out.
+        FileNotFoundError: If a picture of the table is missing.
+        ValueError: If a folder or the table is missing, there is nothing to train on, or a fault cannot be left out.
     """
     if root is None:
         raise InputError(f"`data_dir` is needed, a folder with {TREE}", setting="dataset", value="folder")
