@@ -109,15 +109,15 @@ def same_for_all(error: InputError | None, own: dict[str, Any]) -> list[dict[str
     """Compare what must agree.
 
     Args:
-        error: What this worker's user has to cure, or None.
-        own: ``code``, ``config`` (a dict) and ``data``: what must be the same. The chief's ``data`` may be None, if it
+        error: Error that this worker's user has to cure, or None.
+        own: ``code``, ``config`` (a dict) and ``data``, which must be the same. The chief's ``data`` may be None, if it
             needs none.
 
     Returns:
-        What every worker said.
+        Answers of all workers.
 
     Raises:
-        InputError: on every worker: one had an error, or they differ.
+        InputError: If one worker had an error, or they differ. It is raised on every worker.
     """
     if error is not None and not addresses():
         raise error
