@@ -230,7 +230,7 @@ def _npy(path: Path, text: str, *_):
         )
     try:
         images = lazy_images.NumpyFile(path)
-    # What a damaged file makes of numpy is any error at all.
+    # A damaged file may make numpy raise any error.
     except Exception as error:
         raise InputError(
             f"not a file of numpy.save ({one_line(error)})",
@@ -246,6 +246,6 @@ def _npy(path: Path, text: str, *_):
     return images, ()
 
 
-# Opened without a long look.
+# Sources that are opened without a long look.
 _LOOKED_INTO = ("tiny-images", "npy")
 _OPEN = {"tiny-images": _tiny_images, "imagenet32": _imagenet32, "folder": _folder, "npy": _npy}

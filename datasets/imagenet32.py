@@ -38,7 +38,7 @@ def open_or_download(place: Path | None, text: str) -> tuple[tfds_records.Record
                     socket.getaddrinfo(_HOST, 80)
                 tfds.enable_progress_bar()
                 builder.download_and_prepare()
-    # Whatever fails in there, the way out is the same.
+    # Whatever fails in there, the cure is the same.
     except Exception as error:
         raise InputError(
             (

@@ -60,8 +60,8 @@ def apply(name: str, images, magnitudes, fill: int = 127):
 
 def _autocontrast(images, magnitudes):
     low, high = (ops.cast(of(images, axis=(1, 2)), "int32") for of in (ops.min, ops.max))
-    # Pillow truncates pixel * scale - low * scale in float64. XLA would fuse a product and the difference, and so round
-    # once instead of twice, so the products are constants.
+    # Pillow truncates pixel * scale - low * scale in float64. XLA would fuse a product and the difference, and round
+    # once instead of twice. So the products are constants.
     pixels = np.arange(256.0)
     products = ops.convert_to_tensor(np.outer(np.append(0.0, 255.0 / pixels[1:]), pixels))
     start = ops.take(ops.reshape(products, (-1,)), (high - low) * 256 + low)

@@ -19,7 +19,7 @@ from sesemi.distribution.cluster import cluster_of
 from sesemi.errors import InputError
 from sesemi.primitives import replicas
 
-# What TensorFlow raises where a worker is gone, where memory is not enough, and for much else.
+# Errors of TensorFlow where a worker is gone, where memory is not enough, and for many other reasons.
 STOPPED_BY = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -83,7 +83,7 @@ def _gathered(values: np.ndarray) -> np.ndarray:
 def _on_all(exchange: Callable[[], tf.Tensor]) -> np.ndarray:
     strategy, logger = replicas.of_workers(), tf.get_logger()
     level = logger.level
-    # It would advise to make functions of what happens a few times a run.
+    # The logger would advise to make a function of this, which happens a few times a run.
     logger.setLevel("ERROR")
     try:
         found = strategy.run(exchange)
