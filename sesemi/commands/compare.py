@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi compare"
     """Read, compare, print and write.
 
     Returns:
-        Exit code: 0 done, 2 runs that cannot be read or compared (one line on stderr).
+        Exit code: 0 done, 2 runs that cannot be read or compared (one line on stderr), 130 interrupted.
     """
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="a run folder, such as runs/NAME")

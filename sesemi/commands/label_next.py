@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi label-ne
     """Rank, print and write.
 
     Returns:
-        Exit code: 0 done, 2 no such run, or nothing to label (one line on stderr).
+        Exit code: 0 done, 2 no such run, or nothing to label (one line on stderr), 130 interrupted.
     """
     args = _parser(program).parse_args(arguments)
     return finish(program, lambda: _rank(args), traceback=args.traceback)
