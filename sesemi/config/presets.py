@@ -8,7 +8,7 @@ from sesemi.config.sources import ELSEWHERE, LIKE_FIXMATCH, MIXMATCH, OURS, PAPE
 
 _FIRST = ("sesemi", "supervised", "asl")
 # The "Tricks" project trains every method alike: CIFAR-10, 4,000 labels, CNN-13. Its weight decay of 5e-4 is an l2 of
-# 2.5e-4 here. Its colour jitter is missing here. Preprocessing and noise are those of Tran 2019.
+# 2.5e-4 here. Its colour jitter is left out. Preprocessing and noise are those of Tran 2019.
 _TRICKS_COMMON = {
     "epochs": 400, "batch_size": 100, "labeled_batch_size": 100, "learning_rate": 0.1, "schedule": "cosine",
     "l2": 2.5e-4, "dropout": 0.0, "trunk_dropout": 0.0,

@@ -1,4 +1,4 @@
-"""Conversion of a model: write it, read it back, compare it with the Keras model on images, and put it in its place."""
+"""Conversion of a model: write it, read it back, compare it with the Keras model on real images, put it in place."""
 
 import contextlib
 import os
