@@ -84,31 +84,30 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
 
 
 def files_sha256(name: str, data_dir: str | None, labels_file: str | None) -> str | None:
-    """A quick look at what a user can change: `folder.files_sha256`; None for data sets that stay what they are."""
+    """Return `folder.files_sha256`, a quick look at what a user can change; None for data sets that do not change."""
     return folder.files_sha256(Path(data_dir), labels_file) if name == "folder" and data_dir else None
 
 
 def refuse_extra(text: str | None, count: int | None) -> None:
-    """`extra.refuse`."""
+    """Call `extra.refuse`."""
     from sesemi.datasets import extra
 
     extra.refuse(text, count)
 
 
 def with_extra(data: ImageData, text: str | None, count: int | None, seed: int, how: Reading, test=None) -> ImageData:
-    """Add unlabeled images from elsewhere, behind the training images; without those that are in the test.
+    """Add unlabeled images from elsewhere behind the training images, except those that are in the test.
 
     Args:
-        data: what they are added to.
-        text: where they come from, see `extra.load`.
-        count: how many; None: all.
-        seed: of the choice.
-        how: what is larger than ``how.limit``, together, is read when asked.
-        test: the test images before they were enlarged, if they were: extra images are brought to that size otherwise.
+        data: Data set that they are added to.
+        text: Source of the images, see `extra.load`.
+        count: Number of images; None: all.
+        seed: Seed of the choice.
+        how: Settings for reading. If all images together are larger than ``how.limit``, they are read when asked.
+        test: Test images before they were enlarged, if they were. Extra images are brought to that size in another way.
 
     Raises:
-        ValueError: see `extra.load`; or images that are not square.
-        FileNotFoundError: a file is missing.
+        ValueError: If the images are not square; or see `extra.load`.
     """
     from sesemi.datasets import extra
 

@@ -95,8 +95,8 @@ def load(text: str | None, count: int | None, *, side: int, channels: int, seed:
         resize: ``crop`` or ``pad``, see `image_files.decode`.
 
     Raises:
-        ValueError: If the form is unknown, a file is not what it should be, or there are too few images.
-        FileNotFoundError: If a file is missing, or cannot be downloaded.
+        ValueError: If the form is unknown, a file is missing, cannot be downloaded or is not what it should be, or
+            there are too few images.
     """
     kind, place, text = _parse(text, count)
     if channels not in (1, 3):
@@ -131,7 +131,6 @@ def refuse(text: str | None, count: int | None) -> None:
 
     Raises:
         ValueError: See `load`.
-        FileNotFoundError: See `load`.
     """
     kind, place, text = _parse(text, count)
     if kind in _LOOKED_INTO:
@@ -143,7 +142,7 @@ def refuse(text: str | None, count: int | None) -> None:
 
 
 def _parse(text: str | None, count: int | None) -> tuple[str, Path | None, str]:
-    """Kind, place and text of a source."""
+    """Return kind, place and text of a source."""
     if text is None:
         home = files.layout_of_2019("tiny-images", tiny_images.FILES)
         text = "tiny-images" if any((home / name).is_file() for name in tiny_images.FILES) else "imagenet32"
@@ -232,7 +231,7 @@ def _npy(path: Path, text: str, *_):
         )
     try:
         images = lazy_images.NumpyFile(path)
-    # What a damaged file makes of numpy is any error at all.
+    # A damaged file may make numpy raise any error.
     except Exception as error:
         raise InputError(
             f"not a file of numpy.save ({one_line(error)})",
@@ -248,6 +247,6 @@ def _npy(path: Path, text: str, *_):
     return images, ()
 
 
-# Opened without a long look.
+# Sources that are opened without a long look.
 _LOOKED_INTO = ("tiny-images", "npy")
 _OPEN = {"tiny-images": _tiny_images, "imagenet32": _imagenet32, "folder": _folder, "npy": _npy}

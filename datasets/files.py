@@ -146,10 +146,10 @@ def download(archive: Archive, put_into: Path) -> Path:
         put_into: Folder that the error tells the user to put the file into.
 
     Returns:
-        The path of the file.
+        Path of the file.
 
     Raises:
-        FileNotFoundError: If it could not be downloaded; one line says where to get it and where to put it.
+        InputError: If it could not be downloaded; one line says where to get it and where to put it.
     """
     import keras
 
@@ -189,7 +189,8 @@ def locate(data_dir: Path | None, folder: str, official_folder: str, archive: Ar
     """Call `find` in `data_dir` and nowhere else; without a `data_dir`, in the 2019 layout, else after a `download`.
 
     Raises:
-        FileNotFoundError: If nothing is there, or there is no network.
+        InputError: If nothing is there, or the download fails.
+        FileNotFoundError: If some of the files are there, but not all.
         ValueError: If the files there are damaged.
     """
     if data_dir is not None:

@@ -48,8 +48,8 @@ def load(root: Path | None, how: Reading) -> ImageData:
             does not name gets none from it.
 
     Raises:
-        FileNotFoundError: If a folder or file is missing.
-        ValueError: If there is nothing to train on, or a fault that cannot be left out.
+        FileNotFoundError: If a picture of the table is missing.
+        ValueError: If a folder or the table is missing, there is nothing to train on, or a fault cannot be left out.
     """
     if root is None:
         raise InputError(f"`data_dir` is needed, a folder with {TREE}", setting="dataset", value="folder")
@@ -103,7 +103,7 @@ def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
             value=root,
             cure=f"needed are {TREE}, or give `labels_file`",
         )
-    # Over any folder, what has no class is unlabeled, wherever it lies.
+    # If any folder may be given, pictures without a class are unlabeled, wherever they lie.
     over_all = anything and not (root / "labeled").is_dir()
     found, classes = [], set()
     for part in PARTS:
@@ -140,7 +140,7 @@ def _pictures(root: Path) -> Iterator[Path]:
 
 
 def _apply_table(found: list[_File], root: Path, table: Path) -> None:
-    # By the path that is written, or where links lead to.
+    # Files are found by the path that is written, or by the one that its links lead to.
     places = {os.path.realpath(file.path): file for file in found}
     places |= {os.path.abspath(file.path): file for file in found}
     for number, name, label in label_table.read(table):
@@ -233,7 +233,7 @@ def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np
     clashing, again = [], {part: [] for part in held_out}
     dropped = np.zeros(len(found), bool)
     for i, (mark, file) in enumerate(zip(marks, found, strict=True)):
-        # Of the parts that come behind a file's own.
+        # Parts that come behind the file's own, and have the same picture.
         behind = [part for part in again if PARTS.index(part) > PARTS.index(file.part) and mark in held_out[part]]
         if file.name is not None and len(classes[mark]) > 1:
             clashing.append((_short(file.path, root), f"one of {', '.join(sorted(classes[mark]))}"))

@@ -15,18 +15,17 @@ _SIDE = 32
 
 
 def open_or_download(place: Path | None, text: str) -> tuple[tfds_records.RecordImages, tuple[str, ...]]:
-    """Where it is prepared, or have it downloaded and prepared.
+    """Open the images where they are prepared, or have them downloaded and prepared.
 
     Args:
         place: TFDS's data folder; None: its own default.
-        text: What the user gave, for messages.
+        text: Source as the user gave it, for messages.
 
     Returns:
-        The training images, in the order of the files, and lines for the user.
+        Training images, in the order of the files, and lines for the user.
 
     Raises:
-        FileNotFoundError: it is not there and cannot be made.
-        ValueError: its files are damaged.
+        InputError: If they are not there and cannot be made, or their files are damaged.
     """
     import tensorflow_datasets as tfds
 
@@ -39,7 +38,7 @@ def open_or_download(place: Path | None, text: str) -> tuple[tfds_records.Record
                     socket.getaddrinfo(_HOST, 80)
                 tfds.enable_progress_bar()
                 builder.download_and_prepare()
-    # Whatever fails in there, the way out is the same.
+    # Whatever fails in there, the cure is the same.
     except Exception as error:
         raise InputError(
             (

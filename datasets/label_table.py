@@ -17,8 +17,7 @@ def read(path: Path) -> list[tuple[int, str, str]]:
     With a header, the columns ``path`` and ``label`` are taken, in any order; without one, the first two.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no such table.
+        ValueError: If there is no such file, or it is no such table.
     """
     try:
         with path.open("rb") as file:

@@ -58,7 +58,7 @@ class Pictures(LazyImages):
         raise NotImplementedError
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        """Decode some.
+        """Decode some images.
 
         Raises:
             BrokenImageError: If one cannot be decoded (any more); the message has its name.

@@ -66,7 +66,7 @@ def prepare(tfds, name: str, builder, say: Callable[[str], None] | None) -> None
         say: Function that is called with a line before a download.
 
     Raises:
-        FileNotFoundError: If that failed; one line says how to do it elsewhere.
+        InputError: If that failed; one line says how to do it elsewhere.
     """
     if builder.is_prepared():
         return

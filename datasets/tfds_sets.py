@@ -85,12 +85,12 @@ def load(
         say: Function that is called with a line before a download.
 
     Returns:
-        The images and labels, in the order of the set's files. Broken pictures are left out, with a note.
+        Images and labels, in the order of the set's files. Broken pictures are left out, with a note.
 
     Raises:
         ValueError: If the name is unknown, there is no image with one class label or no training split, or the files
             are damaged or not TFRecord.
-        FileNotFoundError: If it is not prepared, and preparing it failed; one line says how to do it elsewhere.
+        InputError: If it is not prepared, and preparing it failed; one line says how to do it elsewhere.
     """
     import tensorflow_datasets as tfds
 

@@ -14,7 +14,7 @@ NOTE = (
     "Tiny Images was withdrawn by its authors in June 2020: http://groups.csail.mit.edu/vision/TinyImages/ "
     "(Birhane & Prabhu 2020, arXiv:2006.16923)"
 )
-# This --extra means all keywords that are classes of CIFAR-100, as in Laine & Aila's tempens and the 2019 program.
+# This `extra` means all keywords that are classes of CIFAR-100, as in Laine & Aila's tempens and the 2019 program.
 CIFAR100_COUNT = 237_203
 _KEYWORDS = {"maple_tree": "maple", "aquarium_fish": "fish"}
 _BYTES = 32 * 32 * 3
@@ -22,15 +22,14 @@ _LARGEST_INDEX = 64 * 2**20
 
 
 class TinyImages:
-    """Indexed by an int array like ``[N, 32, 32, 3]``; an image is 3072 bytes, in MATLAB's order.
+    """Images of a file, indexed by an int array like ``[N, 32, 32, 3]``. Each has 3072 bytes, in MATLAB's order.
 
     Args:
-        folder: of the two files.
-        source: What the user gave, for messages.
+        folder: Folder of the two files.
+        source: Source as the user gave it, for messages.
 
     Raises:
-        FileNotFoundError: one of them is missing.
-        ValueError: they are damaged, or do not fit together.
+        InputError: If one of them is missing or damaged, or they do not fit together.
     """
 
     def __init__(self, folder: Path, source: str):

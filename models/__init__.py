@@ -17,14 +17,15 @@ def build(name: str, input_shape: tuple[int, int, int], dropout: float = 0.0) ->
 
     Args:
         name: Name of a file of this folder.
-        input_shape: height, width and channels of the images.
-        dropout: rate inside the network, in [0, 1).
+        input_shape: Height, width and channels of the images.
+        dropout: Rate inside the network, in [0, 1).
 
     Returns:
-        A functional model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
+        Functional model from ``[B, H, W, C]`` float images to a feature map ``[B, h, w, F]``.
 
     Raises:
-        ValueError: unknown name, images smaller than the network can halve, or a dropout that it has no place for.
+        ValueError: If the name is unknown, the images are smaller than the network can halve, or it has no place for
+            the dropout.
     """
     network = _network(name)
     if min(input_shape[:2]) < network.SMALLEST:

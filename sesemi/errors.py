@@ -1,4 +1,4 @@
-"""The one error that a user caused and can cure."""
+"""Error that a user caused and can cure."""
 
 
 class InputError(ValueError):
@@ -9,11 +9,11 @@ class InputError(ValueError):
     shows the same error with its flags (`sesemi.commands.parser.as_typed`) and exits with code 2.
 
     Args:
-        problem: What is wrong, in one line.
+        problem: Fault, in one line.
         setting: Name of the setting at fault; a hyper-parameter of the method is called ``arguments.NAME``. None if
             no setting is at fault.
-        value: The value that was received; None if there is none to show.
-        cure: What to do, in one line.
+        value: Value that was received; None if there is none to show.
+        cure: Advice on what to do, in one line.
     """
 
     def __init__(self, problem: str, *, setting: str | None = None, value: object = None, cure: str | None = None):

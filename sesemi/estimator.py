@@ -51,17 +51,17 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         method: Key of `sesemi.METHODS`.
         network: Trunk, such as ``mini`` or ``wrn``.
         epochs: Number of epochs.
-        steps_per_epoch: Updates an epoch.
+        steps_per_epoch: Number of updates an epoch.
         arguments: Hyper-parameters of the method, such as ``{"weight": 10}``.
         self_supervision: ``rotation`` adds SESEMI's six-way head to any other method.
-        batch_size: Unlabeled images a step.
-        labeled_batch_size: Labeled images a step.
+        batch_size: Number of unlabeled images a step.
+        labeled_batch_size: Number of labeled images a step.
         optimizer: ``sgd`` or ``adam``.
         learning_rate: Learning rate of the first step.
-        schedule: How the rate falls.
+        schedule: Name of the schedule by which the rate falls.
         l2: Factor of the sum of all squared kernels, which is added to the loss.
         dropout: Dropout rate before the class head.
-        flip: Whether half of the views are mirrored left-right.
+        flip: True mirrors half of the views left-right.
         shift: Largest shift of a view, in pixels.
         noise: Standard deviation of a view's noise, on the scale of preprocessed images.
         settings: Any other setting that says how to train, such as ``{"cutout": 0.3}``.
@@ -69,9 +69,9 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         verbose: 1 prints losses after every epoch.
 
     Attributes:
-        classes_: ``[C]``, sorted.
-        model_: The trained classifier as a plain Keras model, from uint8 pixels to probabilities.
-        config_: The `sesemi.RunConfig` of the training.
+        classes_: Classes ``[C]``, sorted.
+        model_: Trained classifier as a plain Keras model, from uint8 pixels to probabilities.
+        config_: `sesemi.RunConfig` of the training.
 
     Example:
         >>> classifier = SemiSupervisedClassifier(method="mean_teacher", network="mini").fit(images, labels)
@@ -110,14 +110,15 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self.settings, self.random_state, self.verbose = settings, random_state, verbose
 
     def fit(self, X, y):  # noqa: N803
-        """Train.
+        """Train on images of which some have a label.
 
         Args:
-            X: ``[N, H, W, C]``, whole numbers in 0 … 255, uint8 best; square where the method rotates.
-            y: ``[N]``: the class of each image, numbers or text, or -1. With text, a list or an array of objects.
+            X: Images ``[N, H, W, C]``, whole numbers in 0 … 255, best as uint8. A method that rotates
+                needs square images.
+            y: Class of each image ``[N]``, a number or a text, or -1. With text, give a list or an array of objects.
 
         Raises:
-            ValueError: not such images or labels, fewer than two classes, or a setting that cannot be.
+            ValueError: The images or labels are not like that, there are fewer than two classes, or a setting is wrong.
         """
         images = _images(X)
         labels, classes = _encode(y, len(images))
@@ -165,10 +166,10 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def predict_proba(self, X):  # noqa: N803
-        """``[N, C]`` float32: the probability of each of ``classes_``.
+        """Return the probability of each of ``classes_``, ``[N, C]`` float32.
 
         Raises:
-            ValueError: images of another shape than those of `fit`.
+            ValueError: The images have another shape than those of `fit`.
         """
         check_is_fitted(self)
         images = _images(X)
@@ -179,12 +180,12 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         return predictions.probabilities(self._classify, images)
 
     def predict(self, X):  # noqa: N803
-        """``[N]``: the most probable of ``classes_``."""
+        """Return the most probable of ``classes_`` for each image, ``[N]``."""
         probs = self.predict_proba(X)
         return self.classes_[probs.argmax(axis=1)]
 
     def score(self, X, y, sample_weight=None):  # noqa: N803
-        """Accuracy on the images that have a label; those with -1 do not count."""
+        """Return the accuracy on the images that have a label. Those with -1 do not count."""
         hidden, labels = _labels(y)
         if not len(labels):
             raise ValueError("score: every label is -1; there is nothing to compare with")
@@ -220,8 +221,8 @@ def _images(images) -> np.ndarray:
 
 
 def _labels(labels) -> tuple[np.ndarray, np.ndarray]:
-    """Which labels are -1, ``[N]`` bool; and the others, all numbers or all text."""
-    # In an array of text made of a list, -1 would be text too.
+    """Return which labels are -1, ``[N]`` bool, and the other labels, all numbers or all text."""
+    # An array made of a list with text would have -1 as text too.
     labels = np.array(labels, object) if isinstance(labels, list | tuple) else np.asarray(labels)
     if labels.ndim != 1:
         raise ValueError(f"labels [N] are needed, got an array of shape {labels.shape}")
@@ -243,7 +244,7 @@ def _labels(labels) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _encode(labels, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as positions in the classes, ``[N]`` int32, -1 where there is none; and the classes, sorted."""
+    """Return labels as positions in the classes, ``[N]`` int32, -1 where there is none; and the classes, sorted."""
     hidden, known = _labels(labels)
     if len(hidden) != count:
         raise ValueError(f"a label for each of {count} images is needed, got {len(hidden)}")
@@ -257,7 +258,7 @@ def _encode(labels, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @contextlib.contextmanager
 def _global_state_kept():
-    """Seeds and the precision are set for the whole process while a model is built; TensorFlow's seed stays set."""
+    """Restore the process's seeds and precision, which building a model sets. TensorFlow's seed stays set."""
     policy, state, numbers = keras.config.dtype_policy(), random.getstate(), np.random.get_state()
     try:
         yield

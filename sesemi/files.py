@@ -28,7 +28,7 @@ def whole(path: Path) -> Iterator[Path]:
         path: File or folder to write.
 
     Yields:
-        The place.
+        Place to write to.
     """
     partial = path.with_name(f".partial-{path.name}")
     _remove(partial)
@@ -55,9 +55,9 @@ def write(path: Path, content: str | bytes | Callable[[Path], Any]) -> None:
     """Write a file whole or not at all.
 
     Args:
-        path: Where it appears.
-        content: Text, of which names of files keep their bytes, also those that are no text; or bytes; or a function
-            that writes to the path that it is given.
+        path: Path of the file.
+        content: Text, bytes, or a function that writes to the path that it is given. In a text, names of files keep
+            their bytes, also those that are no text.
 
     Raises:
         WriteError: The disk refuses.

@@ -1,4 +1,4 @@
-"""What may be printed, and how durations read."""
+"""Text for a terminal: what may be printed, durations, and lines now and then."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ def human_time(seconds: float) -> str:
 
 
 class Now:
-    """A line on stderr now and then, while something long is done that is no training.
+    """Line on stderr now and then, while something long is done that is not training.
 
     Args:
         text: Text with two places: how many are done, and of how many.

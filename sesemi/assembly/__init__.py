@@ -1,1 +1,1 @@
-"""From a `RunConfig` to data, split, batches and a compiled model."""
+"""Assembly of a run: from a `RunConfig` to data, split, batches and a compiled model."""

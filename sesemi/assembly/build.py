@@ -1,4 +1,4 @@
-"""From the materials of a run to its batches, its optimizer and its compiled model."""
+"""Assembly of a run's batches, optimizer and compiled model from its materials."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
     """Return the compiled model of a run, with its first weights.
 
     Args:
-        materials: What the run is made from.
+        materials: Materials of the run.
         fit_whitening: False leaves the whitening layer, if there is one, to a checkpoint.
 
     Raises:
@@ -37,7 +37,7 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
         classifier = _classifier(materials, fit_whitening=fit_whitening)
         model = SemiSupervisedModel(
             classifier,
-            # Made here, after the seed is set: its heads draw their first weights.
+            # Made here, after the seed is set, because its heads draw their first weights.
             methods_of_runs.make(config),
             augmentation=augmentation(config),
             pixels=materials.pixels,
@@ -72,7 +72,7 @@ def _classifier(materials: Materials, *, fit_whitening: bool) -> Classifier:
 
 
 def augmentation(config: ViewSettings) -> Augmentation:
-    """Return how strong the views are."""
+    """Return the strength of the views."""
     strong = RandAugment(
         operations=config.strong_operations,
         level=None if isinstance(config.strong_level, str) else config.strong_level,
@@ -89,8 +89,8 @@ def optimizer(config: OptimizationSettings, total_steps: int, students: int = 1)
 
     Args:
         config: Settings of the optimization.
-        total_steps: Updates of the whole run.
-        students: How many networks are trained one after the other, each with the whole schedule.
+        total_steps: Number of updates of the whole run.
+        students: Number of networks that are trained one after the other, each with the whole schedule.
     """
     decay = config.weight_decay or None
     if config.schedule == "cosine":
@@ -117,10 +117,10 @@ def batches(materials: Materials, start: int, stop: int, promoted: np.ndarray | 
     """Return the batches of the steps `start` to `stop` - 1.
 
     Args:
-        materials: What the run is made from.
-        start: The first step.
-        stop: The step after the last.
-        promoted: Indices of images that became labeled on the way.
+        materials: Materials of the run.
+        start: First step.
+        stop: Step after the last one.
+        promoted: Indices of images that were promoted to labeled ones.
     """
     config, labeled, pool = materials.config, materials.split.labeled, materials.pool
     if promoted is not None and len(promoted):

@@ -1,4 +1,4 @@
-"""What a run is made from: images, split and method, and the images on the devices."""
+"""Materials of a run: images, split and method, and the images on the devices."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ from sesemi.training import preprocess
 
 @dataclass(frozen=True, eq=False)
 class Materials:
-    """What a run is made from.
+    """Materials that a run is made from.
 
     Args:
         config: Settings of the run.
-        method: The method, not built: only its facts are looked at.
-        data: The images.
-        split: Which of them are labeled.
-        steps_per_epoch: Updates an epoch.
+        method: Method, not built, because only its facts are looked at.
+        data: Images and their labels.
+        split: Indices of the labeled images and of the other pools.
+        steps_per_epoch: Number of updates an epoch.
         data_digest: SHA-256 of the training images and labels.
         files_sha256: SHA-256 of the files that they came from, see `datasets.files_sha256`.
-        pixels: The training images on the devices, with the labels that training may see; None before `place`.
+        pixels: Training images on the devices, with the labels that training may see; None before `place`.
     """
 
     config: RunConfig
@@ -46,12 +46,12 @@ class Materials:
 
     @property
     def total_steps(self) -> int:
-        """Updates of the whole run."""
+        """Number of updates of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
     @property
     def recorded(self) -> RunConfig:
-        """The settings as ``config.json`` has them: with all hyper-parameters, and the updates of an epoch."""
+        """Settings as ``config.json`` has them, with all hyper-parameters and the number of updates an epoch."""
         arguments = methods_of_runs.hyperparameters(self.config)
         return self.config.replace(arguments=arguments, steps_per_epoch=self.steps_per_epoch)
 
@@ -68,7 +68,7 @@ class Materials:
 
     @property
     def images_per_step(self) -> int:
-        """Views a step, as counted in 2019: each labeled image, and each view of each unlabeled one."""
+        """Number of views a step, as counted in 2019: each labeled image, and each view of each unlabeled one."""
         labeled, unlabeled = self.config.labeled_batch_size, self.config.batch_size
         unlabeled += self.config.regularize_labeled * labeled
         return self.method.images_per_step(labeled=labeled, unlabeled=unlabeled)
@@ -135,13 +135,13 @@ def _steps_per_epoch(config: RunConfig, method: Method, data: datasets.ImageData
     if config.steps_per_epoch is not None:
         return config.steps_per_epoch
     pool = len(split.labeled) if method.unlabeled_pool == "labeled" else len(data.train_labels) - data.extra
-    # Whole executions: fewer than N steps are left out of each pass over the pool.
+    # An epoch has whole executions only, so fewer than N steps are left out of each pass over the pool.
     own, whole = config.batch_size // (2 if data.extra else 1), config.steps_per_execution
     return max(pool // own // whole, 1) * whole
 
 
 def _images(config: RunConfig, smallest: int) -> datasets.ImageData:
-    """Return the images of a run, with those from elsewhere; what is missing is said before anything is read."""
+    """Return the images of a run, with those from elsewhere. Missing files are told before anything is read."""
     how, extra = _reading(config, quiet=config.quiet), wants_extra(config.extra, config.extra_source)
     try:
         if extra:
@@ -183,7 +183,7 @@ def refuse_whitening(config: ViewSettings, shape: Sequence[int]) -> None:
     """Refuse to whiten images that are too large for it.
 
     Raises:
-        InputError: They are.
+        InputError: The images are too large.
     """
     if config.zca and not preprocess.can_be_whitened(shape):
         raise InputError(

@@ -1,4 +1,4 @@
-"""From the settings to a method, and what its hyper-parameters and the other settings may not be together."""
+"""Methods of runs: from the settings to a method, and the settings that do not go together with it."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def make(config: MethodSettings) -> Method:
 
 
 def made_for(config: RunConfig) -> Method:
-    """Return the method of a run, after a look at how it goes with the other settings.
+    """Return the method of a run, once it is checked against the other settings.
 
     Raises:
         InputError: See `make`; or the method cannot work with the batches, the promotion or the steps per execution.

@@ -1,4 +1,4 @@
-"""What will run, and how long it takes: a line, and the time of a step."""
+"""Plan of a run: a line that says what will run, the time of a step, and the memory."""
 
 import time
 
@@ -28,8 +28,8 @@ def time_step(model: SemiSupervisedModel, materials: Materials, steps: int | Non
 
     Args:
         model: Compiled model.
-        materials: What it is made from.
-        steps: How many steps to time; default: as many as take a few seconds.
+        materials: Materials that it is made from.
+        steps: Number of steps to time; default: as many as take a few seconds.
     """
     config, limit = materials.config, _TIMED_S if steps is None else float("inf")
     steps = (steps or min(_TIMED_STEPS, materials.total_steps)) + 1

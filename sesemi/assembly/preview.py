@@ -1,4 +1,4 @@
-"""What each branch of a run sees: titles and pictures."""
+"""Preview of a run: titles and pictures of what each branch sees."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _SHOWN = 8
 
 
 def views_rows(materials: Materials, model: SemiSupervisedModel) -> list[tuple]:
-    """Title and pictures, those of labeled images with their classes, for each branch of the first step's batch."""
+    """Return for each branch of the first step its title and pictures; those of labeled images have their classes."""
     batch = model.pixels(next(iter(batches(materials, 0, 1))))
     views = model.views(batch, rng.Draws(model.seed, 0))
     names = [materials.data.class_names[label] for label in np.asarray(batch["labels"][:_SHOWN])]

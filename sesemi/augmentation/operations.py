@@ -1,4 +1,4 @@
-"""The operations of RandAugment, a whole batch at once, with Pillow's pixels to the bit.
+"""Operations of RandAugment on a whole batch at once, with Pillow's pixels to the bit.
 
 Pixels are whole numbers in float32 and magnitudes multiples of 2**-12, which makes products and sums exact. Whether
 they are fused changes nothing, so eager mode, a graph and XLA agree to the bit.
@@ -12,7 +12,7 @@ from keras import ops
 
 
 class Operation(NamedTuple):
-    """How to change images, and the whole numbers that, divided by `unit`, are its magnitudes.
+    """Change of images, and the range of its magnitudes: whole numbers from `low` to `high`, divided by `unit`.
 
     ``change(images, magnitudes)`` takes ``[b, H, W, C]`` and ``[b, 1, 1, 1]`` float32. If it `moves` pixels,
     ``change(magnitudes, height, width)`` says where they come from, as `affine` wants it.
@@ -60,8 +60,8 @@ def apply(name: str, images, magnitudes, fill: int = 127):
 
 def _autocontrast(images, magnitudes):
     low, high = (ops.cast(of(images, axis=(1, 2)), "int32") for of in (ops.min, ops.max))
-    # Pillow truncates pixel * scale - low * scale in float64. XLA would fuse a product and the difference, and so round
-    # once instead of twice: the products are constants.
+    # Pillow truncates pixel * scale - low * scale in float64. XLA would fuse a product and the difference, and round
+    # once instead of twice. So the products are constants.
     pixels = np.arange(256.0)
     products = ops.convert_to_tensor(np.outer(np.append(0.0, 255.0 / pixels[1:]), pixels))
     start = ops.take(ops.reshape(products, (-1,)), (high - low) * 256 + low)
@@ -144,7 +144,7 @@ def _rotate(degrees, height, width):
 
 
 def _places(magnitudes, *coefficients):
-    """For `affine`: ``[b, 6]`` float64, of numbers and of ``[b, 1, 1, 1]``."""
+    """Return `places` for `affine`, ``[b, 6]`` float64, from numbers and tensors ``[b, 1, 1, 1]``."""
     like = ops.cast(magnitudes, "float64")
     return ops.concatenate([like * 0 + ops.cast(value, "float64") for value in coefficients], axis=-1)[:, 0, 0]
 
@@ -169,7 +169,7 @@ def affine(images, places, fill):
 
 
 _FACTOR, _DEGREES, _PART = (205, 3891, 4096), (-30 * 128, 30 * 128, 128, True), (-1228, 1228, 4096, True)
-# Those that move pixels come last.
+# Operations that move pixels come last.
 OPERATIONS = {
     "identity": Operation(lambda images, none: images),
     "autocontrast": Operation(_autocontrast),

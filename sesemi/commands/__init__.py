@@ -1,1 +1,1 @@
-"""What a user types and what is printed: one file a sub-command."""
+"""Commands that a user types, and what they print: one file a sub-command."""

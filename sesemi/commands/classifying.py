@@ -1,4 +1,4 @@
-"""What all commands share that use a trained classifier: flags, how far it is, and the answers."""
+"""Parts that the commands with a trained classifier share: flags, progress, and answers."""
 
 import argparse
 import sys
@@ -60,7 +60,7 @@ def load(place: str, gpu: str | None):
 
 
 class Progress:
-    """How far it is, on stderr: a bar on a terminal, otherwise a line now and then.
+    """Show on stderr how many pictures are done: a bar on a terminal, otherwise a line now and then.
 
     Args:
         total: Number of pictures.
@@ -109,19 +109,19 @@ def _bar():
 
 
 def answers(saved, items: Iterable, progress: Progress, *, views: int) -> Iterator[tuple[Any, Any]]:
-    """Yield batches of pictures with their probabilities; those that are broken are named on stderr.
+    """Yield batches of pictures with their probabilities. Broken pictures are named on stderr.
 
     Args:
         saved: The model.
         items: Pictures, see `sesemi.inference.inputs`.
-        progress: Told of every batch.
+        progress: Progress that is told of every batch.
         views: 1, or 8 for the mean over several.
 
     Yields:
-        `inputs.Batch` of n pictures, and ``[n, classes]`` float32.
+        `inputs.Batch` of n pictures, and their probabilities ``[n, classes]`` float32.
 
     Raises:
-        InputError: The model has no parts of which views could be made.
+        InputError: Several views are wanted, and the model has no parts that they could be made with.
     """
     from sesemi.inference import inputs
 
@@ -139,7 +139,7 @@ def classifier(saved, views: int) -> tuple[Callable, int]:
     """Return a function from images and their batch's number to probabilities, traced once, and the size of a batch.
 
     Raises:
-        InputError: The model has no parts of which views could be made.
+        InputError: Several views are wanted, and the model has no parts that they could be made with.
     """
     from sesemi.inference import predictions
 

@@ -20,9 +20,10 @@ class Run:
     """A finished run.
 
     Args:
-        folder: of the run.
-        results: of ``results.json``.
-        settings: what its numbers depend on, of ``config.json``; the arguments of its method by their own names.
+        folder: Path of the run folder.
+        results: Content of ``results.json``.
+        settings: Settings of ``config.json`` that its numbers depend on. The arguments of its method have their own
+            names.
     """
 
     folder: Path
@@ -31,7 +32,7 @@ class Run:
 
     @property
     def split(self) -> str:
-        """The hash of its split."""
+        """Hash of its split."""
         return self.results["split_sha256"]
 
 
@@ -54,7 +55,11 @@ def read(folder: Path) -> Run:
 
 
 def _finished(folders: Sequence[Path]) -> list[Run]:
-    """The runs of these folders; names on stderr those that are not finished, if others are."""
+    """Return the finished runs of these folders. If there are any, the unfinished ones are named on stderr.
+
+    Raises:
+        UnfinishedError: No run is finished.
+    """
     runs, unfinished = [], []
     for folder in folders:
         try:
@@ -69,7 +74,7 @@ def _finished(folders: Sequence[Path]) -> list[Run]:
 
 
 def group(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs that differ in nothing but the seed, by a name that says what tells them apart."""
+    """Return groups of runs that differ only in the seed, by a name that tells the groups apart."""
     found: dict[str, list[Run]] = {}
     for run in runs:
         found.setdefault(json.dumps(_shared(run), sort_keys=True), []).append(run)
@@ -77,7 +82,7 @@ def group(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _shared(run: Run) -> dict[str, str]:
-    """What runs of one group have in common; which images are labeled is told by the hash of the split."""
+    """Return the settings that runs of one group share. The hash of the split tells which images are labeled."""
     return {k: json.dumps(v) for k, v in run.settings.items() if k not in ("seed", "labels_from")}
 
 
@@ -89,10 +94,10 @@ def _name(run: Run, groups) -> str:
 
 
 def refuse_unlike(groups: dict[str, list[Run]], *, different_splits: bool) -> None:
-    """Refuse what cannot be compared.
+    """Refuse runs that cannot be compared.
 
     Raises:
-        InputError: other data, a run given twice, or, unless told, other labeled images.
+        InputError: The data differ, a run is given twice, or, without `different_splits`, the labeled images differ.
     """
     runs = list(itertools.chain(*groups.values()))
     for run in runs[1:]:
@@ -119,9 +124,9 @@ def refuse_unlike(groups: dict[str, list[Run]], *, different_splits: bool) -> No
 
 
 def table(groups: dict[str, list[Run]]) -> list[dict[str, Any]]:
-    """A row a group: name, runs, updates, errors, and gains over the supervised run of the same split."""
+    """Return a row for each group: name, runs, updates, errors, and gains over the supervised run of the same split."""
     supervised = [name for name, members in groups.items() if _is_supervised(members[0])]
-    # Of several the choice would be ours.
+    # With several supervised groups, the choice would be ours.
     members = groups[supervised[0]] if len(supervised) == 1 else []
     baselines = {run.split: run.results["test_error"] for run in members}
     rows = []
@@ -148,7 +153,7 @@ def _is_supervised(run: Run) -> bool:
 
 
 def to_markdown(rows: list[dict[str, Any]]) -> str:
-    """The table as text; every error in percent, as mean and standard deviation."""
+    """Return the table as text. Every error is in percent, as mean and standard deviation."""
     header = ("run", "seeds", "updates", "test error [%]", "several views", "the other network", "gain over supervised")
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     for row in rows:
@@ -158,7 +163,7 @@ def to_markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def spread(values: list[float], sign: str = "") -> str:
-    """Mean and, of several, standard deviation; nothing of nothing."""
+    """Return the mean and, of several values, the standard deviation; an empty text if there are no values."""
     if not values:
         return ""
     mean = f"{statistics.mean(values):{sign}.2f}"
@@ -166,7 +171,7 @@ def spread(values: list[float], sign: str = "") -> str:
 
 
 def picture(rows: list[dict[str, Any]]) -> bytes:
-    """A bar for each row, a point for each run, as PNG."""
+    """Return a PNG with a bar for each row and a point for each run."""
     from sesemi.report import pictures
 
     return pictures.error_bars([row["name"] for row in rows], [row["errors"] for row in rows])
@@ -176,7 +181,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi compare"
     """Read, compare, print and write.
 
     Returns:
-        Exit code: 0 done, 2 runs that cannot be read or compared (one line on stderr).
+        Exit code: 0 done, 2 runs that cannot be read or compared (one line on stderr), 130 interrupted.
     """
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="a run folder, such as runs/NAME")

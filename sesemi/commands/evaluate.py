@@ -17,7 +17,7 @@ from sesemi.runs.folder import RunFolder
 
 
 def to_text(found: dict[str, Any]) -> str:
-    """What is printed."""
+    """Return the text that is printed."""
     views = "one view" if found["views"] == 1 else f"mean of {found['views']} views"
     width = max(5, *(len(name) for name in found["class_names"]))
     lines = [f"{'class':{width}}  images  error [%]  precision [%]  recall [%]"]
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi evaluate
     """Read, classify, count, print and write.
 
     Returns:
-        Exit code: 0 done, 2 what cannot be evaluated (one line on stderr), 130 interrupted.
+        Exit code: 0 done, 2 the model or the data cannot be used (one line on stderr), 130 interrupted.
     """
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
     parser.add_argument("model", metavar="MODEL", help="a run folder, such as runs/NAME, or its model.keras")
@@ -98,9 +98,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi evaluate
 
 
 def _of_run(folder: Path, args) -> dict[str, str | None]:
-    """Where the pictures and labels of ``folder`` are, and what the model was trained on: as said, else as in the run.
+    """Return where the pictures and labels of ``folder`` are, and the hash of the data that the model was trained on.
 
-    Without its table of labels, other pictures would be set aside as the test than in the run.
+    The flags come first, then what the run had. Without the table of labels of the run, other pictures would be set
+    aside as the test than in the run.
     """
     if args.labels_file is not None and args.dataset != "folder":
         raise InputError("of use only with folder", setting="labels_file", value=args.labels_file, cure="leave it out")
@@ -130,7 +131,7 @@ def _place_of(dataset: str) -> str:
 
 
 def _free(folder: Path, dataset: str) -> Path:
-    """The folder, or with a number behind its name: the first that holds no evaluation on other data."""
+    """Return the folder, or the folder with a number behind its name: the first without an evaluation on other data."""
     for number in itertools.count(1):
         found = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
         try:

@@ -16,7 +16,7 @@ FORMATS = ("saved_model", "tflite", "onnx")
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "sesemi export") -> int:
-    """Load, convert, compare, print.
+    """Load, convert, compare and print.
 
     Returns:
         Exit code: 0 done, 2 bad arguments or model, 3 the converted model is no good or could not be written (one line

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi label-ne
     """Rank, print and write.
 
     Returns:
-        Exit code: 0 done, 2 no such run, or nothing to label (one line on stderr).
+        Exit code: 0 done, 2 no such run, or nothing to label (one line on stderr), 130 interrupted.
     """
     args = _parser(program).parse_args(arguments)
     return finish(program, lambda: _rank(args), traceback=args.traceback)
@@ -68,7 +68,7 @@ def _picture_of(table: Path) -> Path:
 
 
 def _refuse_to_overwrite(table: Path, picture: Path) -> None:
-    """Nothing is lost but what this command has written and nobody has filled in."""
+    """Refuse to overwrite files, except those of this command whose table nobody has filled in."""
     if not os.path.lexists(table):
         if os.path.lexists(picture):
             raise InputError(f"{picture}: is there already, and would be overwritten; give another --csv")
@@ -127,7 +127,7 @@ def _write(args, config, model, table: Path) -> None:
 
 
 def _candidates(materials):
-    """Indices of images without a label; where all have one, of those whose label the run did not see."""
+    """Return the indices of images without a label; where all have one, of those whose label the run did not see."""
     import numpy as np
 
     data, split = materials.data, materials.split
@@ -164,7 +164,7 @@ def _worth(by: str, run: Path, model, images, candidates, probs) -> Any:
 
 
 def worth(by: str, probs):
-    """How much would be learned from a label; more is more.
+    """Return how much would be learned from the label of each image. Larger numbers mean more.
 
     Args:
         by: ``margin``: 1 minus the difference of the two largest probabilities (Scheffer et al. 2001), or ``entropy``,
@@ -183,6 +183,9 @@ def worth(by: str, probs):
 
 
 def divergence(p, q):
-    """Jensen-Shannon divergence of each row, in nats: ``(KL(p, m) + KL(q, m)) / 2``, m the mean; in 0 … ln 2."""
+    """Return the Jensen-Shannon divergence of each row, in nats, in 0 … ln 2.
+
+    It is ``(KL(p, m) + KL(q, m)) / 2``, where m is the mean of p and q.
+    """
     mean = (p + q) / 2
     return worth("entropy", mean) - (worth("entropy", p) + worth("entropy", q)) / 2

@@ -1,4 +1,4 @@
-"""``sesemi``, which is ``python -m sesemi``: chooses the sub-command."""
+"""``sesemi``, which is ``python -m sesemi``: choose the sub-command."""
 
 import importlib
 import os.path
@@ -22,10 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command.
 
     Args:
-        arguments: What was typed behind the name of the program; default: the command line.
+        arguments: Words that were typed behind the name of the program; default: the command line.
 
     Returns:
-        Its exit code; 2 if there is no such command.
+        Exit code of the sub-command; 2 if there is no such command.
     """
     program = "python -m sesemi" if os.path.basename(sys.argv[0]) == "__main__.py" else "sesemi"
     typed = list(sys.argv[1:] if arguments is None else arguments)

@@ -1,4 +1,4 @@
-"""What all commands share: one-line errors, flags for settings, exit codes."""
+"""Parts that all commands share: one-line errors, flags for settings, exit codes."""
 
 import argparse
 import os
@@ -14,13 +14,13 @@ from sesemi.files import WriteError
 from sesemi.terminal import one_line
 
 EXIT_BAD_INPUT = 2
-# Flags that are no settings, which messages may name.
+# Flags that messages may name although they are no settings.
 _OTHERS = ("config", "labels_per_class", "dry_run", "preview", "traceback", "format", "images", "csv", "count")
 _MENTION = re.compile(r"`(arguments\.\w+|[a-z]\w*)(?:=([^`]*))?`")
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An `argparse.ArgumentParser` whose errors are one line, with exit code 2. It has the flag ``--traceback``."""
+    """`argparse.ArgumentParser` whose errors are one line, with exit code 2. It has the flag ``--traceback``."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -80,16 +80,16 @@ def finish(program: str, work: Callable[[], None], *, traceback: bool = False) -
 
     Args:
         program: Name of the command, as it was typed.
-        work: What it does.
-        traceback: Whether errors are raised, not printed in one line.
+        work: Function that does the work.
+        traceback: True raises errors; False prints them in one line.
 
     Returns:
-        0 done, 2 what cannot be done (one line on stderr), 130 interrupted.
+        0 done, 2 an error (one line on stderr), 130 interrupted, 141 nobody reads stdout any more (1 on Windows).
     """
     try:
         work()
     except BrokenPipeError:
-        # Who read the lines has seen enough; Python would complain once more when it closes stdout.
+        # The reader of the lines has seen enough. Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
     except KeyboardInterrupt:

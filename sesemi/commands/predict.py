@@ -56,7 +56,7 @@ def _probability(text: str) -> float:
 
 
 def _refuse_to_overwrite(path: Path) -> None:
-    """Only a table of predictions gives way to another one."""
+    """Refuse to overwrite a file, except a table of predictions or an empty file."""
     own = ",".join(_COLUMNS).encode()
     with open(path, "rb") as file:
         if file.read(len(own)) not in (own, b""):
@@ -65,7 +65,7 @@ def _refuse_to_overwrite(path: Path) -> None:
 
 @contextlib.contextmanager
 def _to_csv(path: Path, top: int) -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
-    """Give a function that writes a row; the table appears once all of it is on the disk. Paths keep their bytes."""
+    """Yield a function that writes a row. The table appears once all of it is on the disk. Paths keep their bytes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -106,7 +106,7 @@ def _to_stdout() -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], A
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "sesemi predict") -> int:
-    """Read, classify, print or write.
+    """Read, classify, and print or write.
 
     Returns:
         Exit code: 0 done, 2 nothing could be classified (one line on stderr), 130 interrupted.

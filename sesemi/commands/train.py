@@ -1,4 +1,4 @@
-"""``sesemi train``, which is ``train_evaluate_sesemi.py``: from flags to a run, and what is printed about it."""
+"""``sesemi train``, which is ``train_evaluate_sesemi.py``: turn flags into a run, and print what it does."""
 
 import os
 import signal
@@ -28,17 +28,17 @@ def main(
     instead: dict[str, object] | None = None,
     networks: Sequence[str] = NETWORKS,
 ) -> int:
-    """Parse, run, print.
+    """Parse, run and print.
 
     Args:
-        arguments: What was typed behind the name of the program; default: the command line.
+        arguments: Words that were typed behind the name of the program; default: the command line.
         program: Name of the program.
         instead: Other defaults, by name of the setting.
-        networks: Networks that can be had.
+        networks: Names of the networks that can be chosen.
 
     Returns:
-        Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN, by the disk, or
-        because another worker is gone, 130 or 143 interrupted (the same command continues).
+        Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN, by the disk, by an
+        unreadable picture, or because another worker is gone, 130 or 143 interrupted (the same command continues).
     """
     given = vars(build_parser(program).parse_args(arguments))
     traceback = given.pop("traceback", False)

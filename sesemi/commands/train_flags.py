@@ -1,4 +1,4 @@
-"""The flags of ``sesemi train``, derived from the settings."""
+"""Flags of ``sesemi train``, derived from the settings."""
 
 import argparse
 import json
@@ -58,7 +58,7 @@ def _add(group, setting: Setting) -> None:
 
 def metavar(setting: Setting) -> str:
     """Return what stands for the value in a usage line."""
-    # Too many names for a line are in the help.
+    # If there are too many choices for a line, the help has them.
     if setting.choices and len(setting.choices) < 10:
         return f"{{{','.join(map(str, setting.choices))}}}"
     return setting.shows or (setting.unit or ("name" if setting.choices else "x")).upper()

@@ -1,4 +1,4 @@
-"""What settings may not be together. Every error is one line, before anything heavy is loaded."""
+"""Checks of settings that may not be together. Every error is one line, before anything heavy is loaded."""
 
 import re
 from typing import Any
@@ -143,7 +143,7 @@ def _check_workers(config: AllSettings) -> None:
 
 
 def check_use(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """Refuse what the user set and nothing would use.
+    """Refuse settings that the user gave and that nothing would use.
 
     Raises:
         InputError: The message names the setting that it needs.

@@ -41,12 +41,13 @@ def from_json(text: str) -> tuple[RunConfig, Origins]:
 def read_settings(path: str | Path, given: dict[str, Any]) -> tuple[dict[str, Any], Origins]:
     """Read the settings of a ``config.json`` and their origins, as `resolve` takes them.
 
-    The placement is left out (except the folder of one's own pictures), and what a flag beside it makes obsolete.
+    Settings of the placement are left out, except the folder of one's own pictures. Settings that a flag beside the
+    file makes obsolete are left out too.
 
     Args:
         path: Path of the file.
-        given: What the user said beside it. With another method, data set or network the presets of the old one are
-            left out too, and only what its user had set remains.
+        given: Values that the user gave beside it. With another method, data set or network, the presets of the old one
+            are left out too, and only the values that its user had set remain.
 
     Raises:
         InputError: The file is missing, or is not such a file.
@@ -59,7 +60,7 @@ def read_settings(path: str | Path, given: dict[str, Any]) -> tuple[dict[str, An
         raise InputError(f"cannot be read ({error})", setting="config", value=path) from error
     settings = config.identity()
     if is_any_size(config.dataset) and given.get("dataset", config.dataset) == config.dataset:
-        # Somebody's own pictures are nowhere else.
+        # One's own pictures are nowhere else.
         settings["data_dir"] = config.data_dir
     other = {name for name in ("method", "dataset", "network") if given.get(name, settings[name]) != settings[name]}
     if other:

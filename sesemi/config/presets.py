@@ -1,4 +1,4 @@
-"""What each paper used for (method, data set, network), where that differs from the defaults of the settings."""
+"""Presets: the values of each paper for (method, data set, network), where they differ from the settings' defaults."""
 
 from typing import Any, NamedTuple
 
@@ -120,7 +120,7 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Preset]:
 
 
 def _of_dataset(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str]]:
-    """Return what the 2019 program had for a data set."""
+    """Return the values that the 2019 program had for a data set."""
     known, asl = facts(dataset), method == "asl"
     # Tran 2019: dropout .2 before the class head; on SVHN .5 for convnet and wrn (for asl only for convnet),
     # and .5 inside convnet.

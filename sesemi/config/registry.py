@@ -1,4 +1,4 @@
-"""The names of methods, networks and data sets, and what must be known of them before anything is loaded."""
+"""Names of methods, networks and data sets, and the facts of them that are needed before anything is loaded."""
 
 from dataclasses import dataclass
 
@@ -42,10 +42,10 @@ class DatasetFacts:
         classes: Number of classes; None if only the images tell.
         train: Number of training images; None if only the images tell.
         labels: Default number of labeled images, or ``"all"``.
-        flip: Whether a left-right mirrored image keeps its class.
-        zca: Whether the 2019 program whitened it.
-        epochs: Default passes, an epoch being ``train // batch_size`` steps.
-        source: Where `labels` and `epochs` come from.
+        flip: True if an image that is mirrored left-right keeps its class.
+        zca: True if the 2019 program whitened it.
+        epochs: Default number of epochs, of ``train // batch_size`` steps each.
+        source: Source of `labels` and `epochs`.
     """
 
     classes: int | None

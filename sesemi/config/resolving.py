@@ -1,4 +1,4 @@
-"""From what a user said to a whole `RunConfig`: everything else comes from presets and defaults."""
+"""Completion of a user's values to a whole `RunConfig`: all others come from presets and defaults."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ _FIRST: dict[str, Any] = {"method": "sesemi", "network": None, "dataset": "digit
 
 
 def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[RunConfig, Origins]:
-    """Fill in what the user did not say.
+    """Fill in the settings that the user did not give.
 
     Args:
         given: Values that the user set, by name of the setting; or ``labels_per_class`` in place of ``labels``.
-        inherited: Origins of those of them that come from another run's ``config.json``.
+        inherited: Origins of the given values that come from another run's ``config.json``.
 
     Returns:
         The configuration, and the origin of the value of every setting.

@@ -1,4 +1,4 @@
-"""`RunConfig`: all that repeats a run."""
+"""`RunConfig`: all settings that are needed to repeat a run."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ Origins = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(AllSettings):
-    """One run, wholly resolved. Build it with `sesemi.config.resolve` or `sesemi.config.from_json`.
+    """Settings of one run, wholly resolved. Build it with `sesemi.config.resolve` or `sesemi.config.from_json`.
 
-    What needs only the views takes `sections.ViewSettings`, and any `RunConfig` is one.
+    A function that needs only the views takes `sections.ViewSettings`, and any `RunConfig` is one.
     ``arguments`` holds the hyper-parameters that the user or a preset gave; the method's class has the others.
-    ``steps_per_epoch`` may be None: one pass over the images that the method draws from.
+    ``steps_per_epoch`` may be None, which means one pass over the images that the method draws from.
     """
 
     def __post_init__(self):

@@ -1,4 +1,4 @@
-"""The description of one setting. A field of a section carries it; everything else about the setting is derived."""
+"""Description of one setting. A field of a section carries it; everything else about the setting is derived."""
 
 import dataclasses
 import math
@@ -76,7 +76,7 @@ class Setting:
 
     @property
     def wanted(self) -> str:
-        """What to give where a number or one of `words` is allowed."""
+        """Text that says what to give where a number or one of `words` is allowed."""
         return f"give a number{self._range(' from {low:g} to {high:g}')}, or {' or '.join(self.words[:1])}"
 
     @property
@@ -86,7 +86,7 @@ class Setting:
 
     @property
     def range(self) -> str:
-        """The range of a number in words; empty if there is none."""
+        """Range of a number in words; empty if there is none."""
         least = "from {low}" if self.above is None else "above {low}"
         return self._range(f"{least} to {{high}}")
 

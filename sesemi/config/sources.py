@@ -1,4 +1,4 @@
-"""Where default values come from: papers, published programs, and our own choices."""
+"""Sources of default values: papers, published programs, and our own choices."""
 
 PAPER = "Tran 2019, arXiv:1906.10343, and its published program"
 TRICKS = "Tricks-of-Semi-supervisedDeepLeanring-Pytorch, run.sh (CIFAR-10, 4,000 labels, CNN-13)"

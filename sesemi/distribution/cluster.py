@@ -7,16 +7,16 @@ from sesemi.errors import InputError
 
 
 def cluster_of(text: str | None) -> tuple[list[str], int] | None:
-    """What TF_CONFIG says of the processes that share a run.
+    """Return the processes that share a run, as TF_CONFIG has them.
 
     Args:
-        text: of the variable, or None.
+        text: Text of the variable, or None.
 
     Returns:
-        ``HOST:PORT`` of all, the chief first, and which of them this is; None where there is but one.
+        Addresses ``HOST:PORT`` of all, the chief first, and the number of this one; None if there is only one.
 
     Raises:
-        InputError: it is not what TensorFlow documents.
+        InputError: If it is not what TensorFlow documents.
     """
     if not text:
         return None
@@ -33,14 +33,14 @@ def cluster_of(text: str | None) -> tuple[list[str], int] | None:
 
 
 def announce(workers: str | None, worker: int | None) -> tuple[list[str], int] | None:
-    """Say in TF_CONFIG which processes share the run; has to happen before TensorFlow is loaded.
+    """Say in TF_CONFIG which processes share the run. This has to happen before TensorFlow is loaded.
 
     Args:
         workers: ``HOST:PORT`` of all processes, with commas; None leaves TF_CONFIG as it is.
         worker: Number of this process.
 
     Returns:
-        The addresses of all, and the number of this one; None for a run of one process.
+        Addresses of all, and the number of this one; None for a run of one process.
     """
     if workers is not None:
         cluster, task = {"worker": workers.split(",")}, {"type": "worker", "index": worker}

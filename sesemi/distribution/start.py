@@ -1,4 +1,4 @@
-"""The start of TensorFlow: in one place, and without the lines that it writes to a user's terminal."""
+"""Start of TensorFlow: in one place, and without the lines that it writes to a user's terminal."""
 
 import os
 
@@ -12,9 +12,9 @@ def start_tensorflow(gpu: str | None = None, *, cpus: int = 1, workers: bool = F
     stderr goes to a file meanwhile. If the import fails, what it wrote is shown.
 
     Args:
-        gpu: The GPU that it may see, for CUDA_VISIBLE_DEVICES, or ``cpu`` for none; None leaves that as it is.
-        cpus: As how many devices the CPU appears.
-        workers: Whether this process is one of several (TF_CONFIG). It then waits for the others.
+        gpu: GPU that it may see, for CUDA_VISIBLE_DEVICES, or ``cpu`` for none; None leaves that as it is.
+        cpus: Number of devices that the CPU appears as.
+        workers: True if this process is one of several (TF_CONFIG). It then waits for the others.
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1" if gpu == "cpu" else gpu

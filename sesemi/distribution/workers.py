@@ -20,7 +20,7 @@ from sesemi.distribution.cluster import cluster_of
 from sesemi.errors import InputError
 from sesemi.primitives import replicas
 
-# What TensorFlow raises where a worker is gone, where memory is not enough, and for much else.
+# Errors of TensorFlow where a worker is gone, where memory is not enough, and for many other reasons.
 STOPPED_BY = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -84,7 +84,7 @@ def _gathered(values: np.ndarray) -> np.ndarray:
 def _on_all(exchange: Callable[[], tf.Tensor]) -> np.ndarray:
     strategy, logger = replicas.of_workers(), tf.get_logger()
     level = logger.level
-    # It would advise to make functions of what happens a few times a run.
+    # The logger would advise to make a function of this, which happens a few times a run.
     logger.setLevel("ERROR")
     try:
         found = strategy.run(exchange)
@@ -110,15 +110,15 @@ def same_for_all(error: InputError | None, own: dict[str, Any]) -> list[dict[str
     """Compare what must agree.
 
     Args:
-        error: What this worker's user has to cure, or None.
-        own: ``code``, ``config`` (a dict) and ``data``: what must be the same. The chief's ``data`` may be None, if it
+        error: Error that this worker's user has to cure, or None.
+        own: ``code``, ``config`` (a dict) and ``data``, which must be the same. The chief's ``data`` may be None, if it
             needs none.
 
     Returns:
-        What every worker said.
+        Answers of all workers.
 
     Raises:
-        InputError: on every worker: one had an error, or they differ.
+        InputError: If one worker had an error, or they differ. It is raised on every worker.
     """
     if error is not None and not addresses():
         raise error

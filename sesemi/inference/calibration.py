@@ -66,6 +66,6 @@ def negative_log_likelihood(probs: np.ndarray, labels: np.ndarray) -> float:
         probs: ``[N, classes]`` in [0, 1].
         labels: ``[N]`` int.
     """
-    # Of float32 the rows add up to 1 only so far.
+    # Rows of float32 add up to 1 only roughly.
     probs = probs.astype(np.float64)
     return float(metrics.log_loss(labels, probs / probs.sum(axis=1, keepdims=True), labels=range(probs.shape[1])))

@@ -1,4 +1,4 @@
-"""A model in another format: written, read back, compared with the Keras model on real images, and put in its place."""
+"""Conversion of a model: write it, read it back, compare it with the Keras model on real images, put it in place."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ from sesemi.files import whole
 from sesemi.inference.formats import FORMATS, Format
 from sesemi.terminal import one_line, stderr_aside
 
-# Of a probability; float32 sums in another order differ by 1e-7 to 1e-6.
+# Largest difference of a probability; sums of float32 in another order differ by 1e-7 to 1e-6.
 TOLERANCE = 1e-4
 NAMES = "class_names.json"
 _BATCH, _ALONE, _PATCHES, _SEED = 32, 8, 32, 2019
 _MODELS = (".keras", ".tflite", ".onnx")
-# What TensorFlow and `convert` put into a SavedModel; a folder with more is somebody's.
+# Names that TensorFlow and `convert` put into a SavedModel; a folder with other names is somebody's.
 _OF_SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra", NAMES}
 
 
@@ -30,13 +30,13 @@ class ConversionError(RuntimeError):
 
 
 def sample_images(shape: tuple[int, int, int]) -> np.ndarray:
-    """Real images that come with scikit-learn: pieces of two photos in many sizes, or digits if there is one channel.
+    """Return real images of scikit-learn: pieces of two photos in many sizes, or digits if there is one channel.
 
     Returns:
         ``[32, *shape]`` uint8.
 
     Raises:
-        InputError: neither one nor three channels.
+        InputError: If there are neither one nor three channels.
     """
     from PIL import Image
     from sklearn import datasets
@@ -62,10 +62,10 @@ def sample_images(shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def read_images(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Images ``[N, *shape]`` uint8 of a ``.npy`` file.
+    """Return the images ``[N, *shape]`` uint8 of a ``.npy`` file.
 
     Raises:
-        InputError: the file holds something else.
+        InputError: If the file holds something else.
     """
     needed = f"uint8 [N, {', '.join(map(str, shape))}] is needed"
     try:
@@ -83,13 +83,13 @@ def differences(model, classify: Callable[[np.ndarray], np.ndarray], images: np.
     """Compare two models on images in batches of 32, on the first 8 one by one, and on a pair.
 
     Args:
-        model: of Keras.
-        classify: the converted one.
+        model: Keras model.
+        classify: Function of the converted model, from images to probabilities.
         images: ``[N, H, W, C]`` uint8.
 
     Returns:
-        The largest difference of two probabilities, and whether they agree: it is at most `TOLERANCE`, and the most
-        probable class is the same wherever the two best are further apart than that.
+        Largest difference of two probabilities, and whether the models agree. They agree if it is at most `TOLERANCE`,
+        and the most probable class is the same wherever the two best are further apart than that.
     """
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
     batches += [*np.split(images[:_ALONE], len(images[:_ALONE])), images[[0, -1]]]
@@ -106,10 +106,10 @@ def differences(model, classify: Callable[[np.ndarray], np.ndarray], images: np.
 
 
 def refuse_output(output: Path, saved, chosen: Format) -> None:
-    """Look whether the converted model may be put there.
+    """Refuse a place that the converted model may not be put in.
 
     Raises:
-        InputError: it would take the place of something else.
+        InputError: If it would take the place of something else, or nothing can be written there.
     """
     if not output.parent.is_dir():
         raise InputError(f"there is no folder {output.parent}", setting="output", value=output, cure="create it")
@@ -151,16 +151,17 @@ def convert(saved, name: str, output: Path, images: np.ndarray) -> float:
     """Write a model in another format, read it back, compare it and put it in its place, with its class names.
 
     Args:
-        saved: a `sesemi.inference.saved.Saved`.
-        name: of the format.
-        output: see `refuse_output`.
-        images: to compare on, ``[N, H, W, C]`` uint8.
+        saved: Model to convert, `sesemi.inference.saved.Saved`.
+        name: Name of the format.
+        output: Place of the converted model, see `refuse_output`.
+        images: Images to compare on, ``[N, H, W, C]`` uint8.
 
     Returns:
-        The largest difference of two probabilities.
+        Largest difference of two probabilities.
 
     Raises:
-        ConversionError: nothing is left behind, and what was there before stays.
+        ConversionError: If that failed. Nothing is left behind, and the files that were there before stay.
+        InputError: If nothing can be written there.
     """
     chosen = FORMATS[name]
     try:

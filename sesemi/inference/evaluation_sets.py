@@ -1,4 +1,4 @@
-"""The test images of a data set, or of a folder, with a model's classes."""
+"""Test images of a data set, or of a folder, with a model's classes."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sesemi.errors import InputError
 from sesemi.inference.inputs import Item, Reader, Source, rows
 
 _HELD_OUT = "give folder with `data_dir=DIR` in place of DIR to have them"
-# Of pixels in memory; what is more is read when it is asked for.
+# Largest size of pixels in memory, in bytes; larger sets are read when they are asked for.
 _LIMIT = 4096 * 2**20
 
 
@@ -52,7 +52,7 @@ def test_set(
             images are set aside and the data are others.
 
     Returns:
-        The images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
+        Images, to be read by a `Reader`; their labels ``[N]`` int64; lines to show.
 
     Raises:
         InputError: If it cannot be found or read, or its classes are not the model's.
@@ -80,7 +80,7 @@ def _of_registry(
         raise InputError(f"{dataset}: its classes are not the model's ({mine!r} stands where the model has {its!r})")
     images, side = data.test_images, min(saved.image_shape[:2])
     if min(images.shape[1:3]) < side:
-        # As a run enlarges them, but without the training images.
+        # They are enlarged as in a run, but without the training images.
         alike = ImageData(images[:1], data.test_labels[:1], images, data.test_labels, data.class_names).at_least(side)
         if alike.test_images.shape[1:] == saved.image_shape:
             images = alike.test_images

@@ -16,7 +16,7 @@ from sesemi.errors import InputError
 Item = tuple[str, Path | np.ndarray]
 ARRAY = ".npy"
 _CHUNK = 200
-# Of pixels in memory; what is more is read when it is asked for.
+# Largest size of pixels in memory, in bytes; larger sets are read when they are asked for.
 _LIMIT = 4096 * 2**20
 _GREY_OR_COLOR = (1, 3, 4)
 # ITU-R 601-2, as Pillow rounds it.

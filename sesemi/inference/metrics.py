@@ -75,7 +75,7 @@ def confusions(matrix: np.ndarray, class_names: Sequence[str], most: int = _CONF
     Args:
         matrix: `confusion`.
         class_names: One name a class.
-        most: How many to return.
+        most: Largest number of confusions to return.
     """
     wrong = matrix - np.diag(matrix.diagonal())
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]

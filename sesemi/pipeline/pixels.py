@@ -1,4 +1,4 @@
-"""The training images on the device, or read from their files, and the labels that training may see."""
+"""Training images on the device, or read from their files, and the labels that training may see."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from sesemi.primitives import replicas
 
-# What TensorFlow asks of memory that it did not make itself.
+# Alignment, in bytes, that TensorFlow needs of memory that it did not make itself.
 _ALIGNMENT = 64
 
 
@@ -17,16 +17,17 @@ class Pixels:
     Args:
         images: ``[N, H, W, C]`` uint8, or an object that is indexed like that.
         labels: ``[N]`` int, -1 where unlabeled.
-        truth: ``[N]`` int, -1 where unknown: the labels that would be there if all could be seen, for the log of
-            pseudo-labels and for nothing else; default: all unknown.
+        truth: ``[N]`` int, -1 where unknown: the labels that would be there if all could be seen. They are for the log
+            of pseudo-labels and for nothing else. Default: all unknown.
 
     Raises:
-        ValueError: If dtype or lengths are wrong.
+        ValueError: If a dtype or a length is wrong.
     """
 
-    # Adds the images to a batch of indices on the host, before it goes to the device; None if nothing is to be added.
+    # Function that adds the images to a batch of indices on the host, before it goes to the device; None if nothing is
+    # to be added.
     fetch: Callable | None = None
-    # Why an image could not be read, if that happened.
+    # Reason why an image could not be read, if that happened.
     failure: str | None = None
 
     def __init__(self, images, labels: np.ndarray, truth: np.ndarray | None = None):
@@ -47,8 +48,8 @@ class Pixels:
         """Give images other labels.
 
         Args:
-            index: ``[K]``.
-            labels: ``[K]``.
+            index: Indices of the images, ``[K]``.
+            labels: Labels that they get, ``[K]``.
         """
         if len(index):
             everyone = self.labels.numpy()
@@ -88,7 +89,7 @@ class Pixels:
 
 
 class DevicePixels(Pixels):
-    """All images once on the device, as uint8; a call turns a batch of indices into a batch of images.
+    """All images once on the device, as uint8. A call turns a batch of indices into a batch of images.
 
     Args:
         images: ``[N, H, W, C]`` uint8.
@@ -117,7 +118,7 @@ class DevicePixels(Pixels):
 
 
 class StreamedPixels(Pixels):
-    """Images that do not fit: `index_batches` reads those of each step on the host, some steps ahead.
+    """Images that do not fit into memory: `index_batches` reads those of each step on the host, some steps ahead.
 
     Args:
         images: Object indexed like ``[N, H, W, C]`` uint8, which reads images when asked, in any thread.
@@ -147,7 +148,7 @@ class StreamedPixels(Pixels):
     def _read_now(self, index: np.ndarray) -> np.ndarray:
         try:
             return self._source[index]
-        # Whatever it is, TensorFlow would hide it.
+        # TensorFlow would hide the error, whatever it is.
         except Exception as error:
             self.failure = str(error) or type(error).__name__
             raise

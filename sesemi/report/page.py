@@ -1,4 +1,4 @@
-"""One HTML page that shows a run and opens offline."""
+"""HTML page that shows a run and opens offline."""
 
 import base64
 import html
@@ -17,13 +17,13 @@ def html_page(
     origins: dict[str, str],
     pictures: dict[str, bytes],
 ) -> str:
-    """Return the text of the page; pictures are inside it.
+    """Return the text of the page, with the pictures inside it.
 
     Args:
-        results: as in ``results.json``.
-        settings: all of the configuration.
-        origins: of the settings, by name.
-        pictures: PNG by title.
+        results: Content of ``results.json``.
+        settings: All settings of the run, by name.
+        origins: Origins of the settings, by name.
+        pictures: Pictures as PNG, by title.
     """
     title = f"{results['method']} on {results['dataset']}, {results['labels']} labels, {results['network']}"
     numbers = {k: v for k, v in results.items() if not isinstance(v, list | dict)}

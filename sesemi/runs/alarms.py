@@ -1,4 +1,4 @@
-"""When the counts of pseudo-labels look wrong, and what to try then; their table."""
+"""Alarms about pseudo-labels: when their counts look wrong, and what to try then; the table of the counts."""
 
 import csv
 import io
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-# What is called a collapse: accepted pseudo-labels that are as concentrated as if a quarter of the classes shared them
-# evenly, or fewer than one in a thousand accepted; and for how long, as a part of the run.
+# Limits of a collapse: the accepted pseudo-labels are as concentrated as if a quarter of the classes shared them
+# evenly, or fewer than one in a thousand is accepted. The other two numbers say for how long, as a part of the run.
 _FEW_CLASSES, _NOTHING = 0.25, 1e-3
 _CONCENTRATED_FOR, _EMPTY_FOR = 0.1, 0.2
 
@@ -58,7 +58,7 @@ class Cure:
 
 
 def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
-    """Return a text about a collapse at the end of the last of the rows, with what to try; None if there is none.
+    """Return a text about a collapse in the last of the rows, with what to try; None if there is none.
 
     Args:
         rows: Rows of `PseudoLabelMonitor.row`, from the first epoch on.
@@ -75,7 +75,7 @@ def alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> str | None:
 
 
 def first_alarm(rows: Sequence[dict[str, Any]], cure: Cure) -> tuple[int, str] | None:
-    """Return the epoch and the text of the first alarm of a run."""
+    """Return the epoch and the text of the first alarm of a run; None if there is none."""
     for count in range(1, len(rows) + 1):
         text = alarm(rows[:count], cure)
         if text:
@@ -90,14 +90,14 @@ def _is_empty(row) -> bool:
 
 def _is_concentrated(row) -> bool:
     classes = len(row["accepted"])
-    # Of two classes, one has to be as good as gone.
+    # With two classes, one has to be as good as gone.
     return (
         sum(row["accepted"]) > 0 and not _is_empty(row) and _effective_classes(row) < 1.0 + _FEW_CLASSES * (classes - 1)
     )
 
 
 def _effective_classes(row) -> float:
-    """Return the number of classes of one size that have the same entropy."""
+    """Return the number of equally frequent classes that have the same entropy."""
     shares = np.array(row["accepted"]) / sum(row["accepted"])
     shares = shares[shares > 0]
     return float(np.exp(-np.sum(shares * np.log(shares))))

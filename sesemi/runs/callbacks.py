@@ -1,4 +1,4 @@
-"""What happens around the steps of a run: evaluation, log, checkpoints, the guard against NaN."""
+"""Callbacks around the steps of a run: evaluation, logs, best weights, checkpoints and signals."""
 
 import csv
 import io
@@ -21,8 +21,8 @@ class Interrupted(Exception):  # noqa: N818
     """The user asked the run to stop; its checkpoint is written.
 
     Args:
-        number: of the signal.
-        step: updates so far.
+        number: Number of the signal.
+        step: Number of updates so far.
     """
 
     def __init__(self, number: int, step: int):
@@ -34,7 +34,7 @@ class EpochEvaluation(keras.callbacks.Callback):
     """Add ``<name>_error``, in percent, to the logs of every epoch.
 
     Args:
-        errors: for every name a function of no arguments.
+        errors: Functions by name. Each takes no arguments and returns an error in percent.
     """
 
     def __init__(self, errors: dict[str, Callable[[], float]]):
@@ -42,17 +42,17 @@ class EpochEvaluation(keras.callbacks.Callback):
         self._errors = errors
 
     def on_epoch_end(self, epoch, logs=None):
-        """Evaluate."""
+        """Add the errors to the logs."""
         for name, error in self._errors.items():
             logs[f"{name}_error"] = error()
 
 
 class History(keras.callbacks.Callback):
-    """One row an epoch, kept as a list and as ``log.csv``.
+    """Log of a run: one row an epoch, kept as a list and as ``log.csv``.
 
     Args:
-        path: of the CSV file, rewritten whole every epoch.
-        rows: those of the epochs before a resume.
+        path: Path of the CSV file, which is written anew every epoch.
+        rows: Rows of the epochs before a resume.
     """
 
     def __init__(self, path: Path, rows: list[dict[str, float]]):
@@ -60,7 +60,7 @@ class History(keras.callbacks.Callback):
         self._path, self.rows = path, rows
 
     def on_epoch_end(self, epoch, logs=None):
-        """Append and write."""
+        """Append a row and write the file."""
         rate = float(self.model.optimizer.learning_rate)
         self.rows.append({"epoch": epoch + 1, "learning_rate": rate, **logs})
         text = io.StringIO()
@@ -71,13 +71,13 @@ class History(keras.callbacks.Callback):
 
 
 class PseudoLabelLog(keras.callbacks.Callback):
-    """Counts of pseudo-labels by class, a row an epoch, as a list and as ``pseudo_labels.csv``; warns once.
+    """Log of pseudo-labels: counts by class, a row an epoch, as a list and as ``pseudo_labels.csv``. It warns once.
 
     Args:
-        path: of the file.
-        rows: of the epochs before this process.
-        cure: what the warning can advise.
-        say: called with the warning.
+        path: Path of the file.
+        rows: Rows of the epochs before this process.
+        cure: Facts of the run that decide what the warning can advise.
+        say: Function that is called with the warning.
     """
 
     def __init__(self, path: Path, rows: list[dict[str, Any]], *, cure: alarms.Cure, say: Callable[[str], None]):
@@ -86,11 +86,11 @@ class PseudoLabelLog(keras.callbacks.Callback):
 
     @property
     def alarm(self) -> tuple[int, str] | None:
-        """Epoch and text of the first warning of the run."""
+        """Epoch and text of the first warning of the run; None if there is none."""
         return alarms.first_alarm(self.rows, self._cure)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Append, write, and look."""
+        """Append a row, write the file, and warn if the counts look wrong for the first time."""
         before = self.alarm
         self.rows.append(self.model.monitor.row(epoch + 1))
         write(self._path, alarms.to_csv(self.rows, self._cure.class_names))
@@ -99,11 +99,11 @@ class PseudoLabelLog(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Keep the weights of the epoch with the lowest validation error, the first of them if there are several.
+    """Keep the weights of the epoch with the lowest validation error. Of several such epochs, the first is kept.
 
     Args:
-        path: ends with ``.weights.h5``.
-        state: ``{"epoch", "error"}`` of the best so far, or an empty dict; changed in place.
+        path: Path of the weights, which ends with ``.weights.h5``.
+        state: Best so far, ``{"epoch", "error"}``, or an empty dict. It is changed in place.
     """
 
     def __init__(self, path: Path, state: dict[str, float]):
@@ -111,7 +111,7 @@ class KeepBest(keras.callbacks.Callback):
         self._path, self._state = path, state
 
     def on_epoch_end(self, epoch, logs=None):
-        """Compare and keep."""
+        """Keep the weights if the error is the lowest so far."""
         if logs["validation_error"] < self._state.get("error", math.inf):
             evaluated, *_ = self.model.networks_by_name.values()
             write(self._path, evaluated.save_weights)
@@ -119,14 +119,14 @@ class KeepBest(keras.callbacks.Callback):
 
 
 class SaveAndStop(keras.callbacks.Callback):
-    """Save now and then and when a signal comes; the last of the callbacks.
+    """Save now and then, and save and stop when a signal comes. This callback is the last one.
 
     Args:
-        checkpoints: where; None for a worker that does not write.
-        state: called for what is to be kept beside the weights.
-        steps_per_epoch: updates an epoch.
-        first_step: updates before this process.
-        every_s: seconds between checkpoints.
+        checkpoints: Checkpoints to save to; None for a worker that does not write.
+        state: Function that returns what is kept beside the weights.
+        steps_per_epoch: Number of updates an epoch.
+        first_step: Number of updates before this process.
+        every_s: Seconds between two checkpoints.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class SaveAndStop(keras.callbacks.Callback):
         self._signal: int | None = None
 
     def request_stop(self, number: int, _frame=None) -> None:
-        """A signal handler: the first stops after the running step, the second at once."""
+        """Handle a signal: the first one stops the run after the running step, the second one at once."""
         if self._signal is not None:
             raise KeyboardInterrupt
         self._signal = number
@@ -154,13 +154,13 @@ class SaveAndStop(keras.callbacks.Callback):
         print("\nstopping after this step; once more stops at once", file=sys.stderr, flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Between epochs, `on_epoch_end` saves instead, with the evaluation done."""
+        """Save or stop if it is time; after the last step of an epoch `on_epoch_end` does so, with the errors known."""
         self.step += self.model.steps_per_execution
         if self.step % self._steps:
             self._act()
 
     def on_epoch_end(self, epoch, logs=None):
-        """As after a step."""
+        """Save or stop if it is time, as after a step."""
         self._act()
 
     def save(self) -> None:
@@ -170,7 +170,10 @@ class SaveAndStop(keras.callbacks.Callback):
         self._saved = time.monotonic()
 
     def _asked(self) -> bool:
-        """Several workers stop after the same step: that in which all have heard of the signal to one of them."""
+        """Return whether a signal asked to stop.
+
+        Several workers stop after the same step: the one in which all have heard of the signal to one of them.
+        """
         if self.model.stop_anywhere is None:
             return self._signal is not None
         return float(self.model.stop_anywhere.numpy()) > 0
@@ -192,7 +195,7 @@ class RestoreMetrics(keras.callbacks.Callback):
     """Give the interrupted epoch its running means back, after ``fit`` has reset them.
 
     Args:
-        values: of all of `metric_variables`, by their order; used once.
+        values: Values of all `metric_variables`, in their order, used once; None restores nothing.
     """
 
     def __init__(self, values: list[Any] | None):
@@ -200,13 +203,13 @@ class RestoreMetrics(keras.callbacks.Callback):
         self._values = values
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Assign."""
+        """Assign the values."""
         for variable, value in zip(metric_variables(self.model), self._values or (), strict=False):
             variable.assign(value)
         self._values = None
 
 
 def metric_variables(model: keras.Model) -> list[keras.Variable]:
-    """The variables of the running means of losses, and the counts of pseudo-labels."""
+    """Return the variables of the running means of losses, and of the counts of pseudo-labels."""
     trackers = [model.loss_tracker, *model.trackers.values(), *([model.monitor] if model.monitor else [])]
     return [variable for tracker in trackers for variable in tracker.variables]

@@ -15,24 +15,26 @@ _WEIGHTS, _STATE, _PREFIX = "model.weights.h5", "state.json", "step-"
 
 
 class CheckpointError(WriteError):
-    """A checkpoint could not be written, or is not worth keeping; the one before it is whole."""
+    """A checkpoint could not be written, or is not worth keeping. The one before it is whole."""
 
 
 class Checkpoints:
     """The last checkpoint of a run, in a folder ``step-N`` that appears by one rename.
 
     Args:
-        folder: where; created when the first is saved.
+        folder: Path of the folder of all checkpoints, which is created when the first one is saved.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def save(self, model: keras.Model, step: int, state: dict[str, Any]) -> Path:
-        """Keep weights (optimizer slots and the method's weights included) and `state`; drop the one before.
+        """Save the weights and `state`, and remove the checkpoint before.
+
+        The slots of the optimizer and the weights of the method are saved too.
 
         Raises:
-            CheckpointError: the disk refuses, or a weight is not finite.
+            CheckpointError: The disk refuses, or a weight is not finite.
         """
         target = self.folder / f"{_PREFIX}{step:010d}"
         if target.exists():
@@ -59,16 +61,16 @@ class Checkpoints:
         return target
 
     def latest(self) -> Path | None:
-        """The folder of the last checkpoint, or None."""
+        """Return the folder of the last checkpoint, or None."""
         found = self._all()
         return found[-1] if found else None
 
     @staticmethod
     def read_state(path: Path) -> dict[str, Any]:
-        """What `save` was given, with ``step``.
+        """Return the state that `save` was given, and ``step``.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: The file is damaged.
         """
         try:
             return json.loads((path / _STATE).read_text())
@@ -77,10 +79,10 @@ class Checkpoints:
 
     @staticmethod
     def load_weights(path: Path, model: keras.Model) -> None:
-        """Put the weights back, optimizer slots included.
+        """Load the weights into a model, the slots of the optimizer included.
 
         Raises:
-            InputError: the file is damaged or of another network.
+            InputError: The file is damaged, or its weights are those of another network.
         """
         try:
             model.load_weights(path / _WEIGHTS)
@@ -89,7 +91,7 @@ class Checkpoints:
             raise InputError(f"{path / _WEIGHTS} does not fit this run ({reason}); remove the run folder") from error
 
     def remove(self) -> None:
-        """Drop all of them, once a run is finished."""
+        """Remove all checkpoints, once a run is finished."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _all(self) -> list[Path]:

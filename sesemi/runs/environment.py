@@ -1,4 +1,4 @@
-"""What a run ran on: versions, commit, machine, devices."""
+"""Environment of a run: versions, commit, machine, devices."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "matplotlib")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of sesemi and of the packages that it stands on."""
+    """Return the versions of sesemi and of the packages that it is built on."""
     from sesemi import __version__
 
     return {"sesemi": __version__, **{package: metadata.version(package) for package in _PACKAGES}}
@@ -35,7 +35,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        # Sums in another order round differently: another number of threads gives other bits.
+        # Sums in another order round differently, so another number of threads gives other bits.
         "threads": {name: os.environ.get(name) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")},
         "devices": [device.name for device in tf.config.list_physical_devices()],
     }

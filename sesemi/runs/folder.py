@@ -41,7 +41,7 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has ended with its results."""
+        """True if the run has ended with its results."""
         return self.results_file.exists()
 
     def config(self) -> tuple[RunConfig, Origins]:
@@ -60,10 +60,10 @@ class RunFolder:
             ) from error
 
     def results(self) -> dict[str, Any]:
-        """Return what ``results.json`` holds.
+        """Return the content of ``results.json``.
 
         Raises:
-            UnfinishedError: There is none.
+            UnfinishedError: There is no such file.
             InputError: It is damaged.
         """
         try:
@@ -80,9 +80,9 @@ class RunFolder:
         """Refuse a folder that holds another run.
 
         Args:
-            identity: All that the numbers of this run depend on, by name of the setting. ``steps_per_epoch`` may be
-                None, which fits any number.
-            complete: Function from the `RunConfig` that the folder has to its identity.
+            identity: All settings that the numbers of this run depend on, by name. ``steps_per_epoch`` may be None,
+                which fits any number.
+            complete: Function that returns the identity of the `RunConfig` that the folder has.
 
         Raises:
             InputError: The message says what differs.
@@ -117,7 +117,7 @@ class RunFolder:
         """Refuse a run that began with another split or other data.
 
         Args:
-            split: What ``split.json`` would hold now.
+            split: Content that ``split.json`` would have now.
 
         Raises:
             InputError: They differ, or the file is damaged.
@@ -136,14 +136,14 @@ class RunFolder:
     def write_beginning(
         self, config: RunConfig, origins: Origins, split: dict[str, Any], *, environment, left_out
     ) -> None:
-        """Write what a run is, unless it has begun before; ``split.json`` comes last.
+        """Write the files that say what a run is, unless it has begun before. ``split.json`` is written last.
 
         Args:
             config: Settings of the run.
             origins: Origins of their values.
             split: Content of ``split.json``.
             environment: Function that returns the content of ``environment.json``.
-            left_out: Path of each picture that was left out, and why.
+            left_out: Path of each picture that was left out, and the reason.
         """
         if self.split_file.exists():
             return

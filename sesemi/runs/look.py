@@ -20,14 +20,14 @@ from sesemi.terminal import human_time
 def dry_run(config: RunConfig, origins: Origins) -> Iterator[str]:
     """Yield lines: every value with its origin, the size of the job, and a time estimate from a few real steps.
 
-    Nothing is written, and nothing is trained that is kept.
+    Nothing is written, and no trained weight is kept.
     """
     strategy = devices.strategy(config)
     with strategy.scope():
         materials = gather(config)
     yield from materials.data.notes
     yield from _values(materials.recorded, origins)
-    # The whitening matrix takes seconds to fit and its values do not change the time of a step.
+    # The whitening matrix takes seconds to fit, and its values do not change the time of a step.
     with strategy.scope():
         model = build_model(materials, fit_whitening=False)
         seconds = time_step(model, materials)

@@ -1,4 +1,4 @@
-"""What a user sees while a run goes on."""
+"""Progress of a run, as a user sees it."""
 
 import math
 import sys
@@ -12,15 +12,15 @@ _STEPS_BEFORE_ESTIMATE = 5
 
 
 class Progress(keras.callbacks.Callback):
-    """On a terminal a bar with named losses, learning rate and images/s; otherwise a line now and then.
+    """Show a bar with named losses, learning rate and images/s on a terminal, and elsewhere a line now and then.
 
     Args:
-        epochs: of the whole run.
-        steps_per_epoch: updates an epoch.
-        images_per_step: views through the network each step.
-        first_step: updates before this process.
-        started: when the process began to work, by `time.perf_counter`.
-        every_s: seconds between lines where there is no terminal.
+        epochs: Number of epochs of the whole run.
+        steps_per_epoch: Number of updates an epoch.
+        images_per_step: Number of views that go through the network each step.
+        first_step: Number of updates before this process.
+        started: Time when the process began to work, by `time.perf_counter`.
+        every_s: Seconds between two lines where there is no terminal.
         show: False prints nothing.
     """
 
@@ -37,7 +37,7 @@ class Progress(keras.callbacks.Callback):
         self._epoch = epoch
         if self._show and sys.stdout.isatty():
             print(f"epoch {epoch + 1}/{self._epochs}")
-            # The means are ours already: the bar must not average them again.
+            # The values are means already, so the bar must not average them again.
             names = ["loss", *self.model.trackers, "learning_rate", "images/s"]
             self._bar = keras.utils.Progbar(self._steps, verbose=1, stateful_metrics=names)
 
@@ -46,7 +46,7 @@ class Progress(keras.callbacks.Callback):
         self._began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Show where it stands."""
+        """Show how far the epoch is."""
         now = time.perf_counter()
         steps, before = self.model.steps_per_execution, self._timed
         self._step += steps
@@ -78,12 +78,13 @@ class Progress(keras.callbacks.Callback):
 
     @property
     def timed(self) -> tuple[int, float]:
-        """Images and seconds of the steps of this process but the first, which traces and compiles."""
+        """Images and seconds of the steps of this process, except the first, which traces and compiles."""
         return self._timed * self._images, self._seconds
 
     def _values(self, logs: dict[str, float]) -> list[tuple[str, float]]:
         others = ((name, value) for name, value in logs.items() if name != "loss")
-        # Of no accepted pseudo-label none is right or wrong: nothing to show. A loss that is not finite stops the run.
+        # Where no pseudo-label was accepted, none is right or wrong, and there is nothing to show. A loss that is not
+        # finite stops the run.
         values = [("loss", logs["loss"]), *((name, value) for name, value in others if math.isfinite(value))]
         values.append(("learning_rate", float(self.model.optimizer.learning_rate)))
         images, seconds = self.timed

@@ -1,7 +1,7 @@
-"""Promotion: on the way, the most confident unlabeled images join the labeled ones (as ScarceClassifier does).
+"""Promotion: while training, the most confident unlabeled images join the labeled ones, as in ScarceClassifier.
 
-Its authors found no gain on CIFAR-10: among more than 99 % confident guesses some are wrong. So every promotion is
-recorded, and its rightness is reported where the truth is known.
+Its authors found no gain on CIFAR-10: some guesses are wrong although the network is more than 99 % confident. So every
+promotion is recorded. Where the truth is known, it is reported how many of the given labels are right.
 """
 
 import csv
@@ -16,11 +16,12 @@ LEVELS = (0.9, 0.95, 0.97, 0.99, 0.999)
 
 @dataclass
 class Promotions:
-    """What was promoted so far; goes into each checkpoint.
+    """Promotions so far. They go into each checkpoint.
 
     Args:
-        images: a row ``[index, confidence, given label, epoch]`` for each promoted image.
-        records: for each promotion its epoch, how many images joined, how many of them rightly, and `rightness`.
+        images: Rows ``[index, confidence, given label, epoch]``, one for each promoted image.
+        records: Dicts, one for each promotion: its epoch, the number of images that joined, the number of those whose
+            label is right (None if the truth is unknown), and `rightness`.
     """
 
     images: list[list[Any]] = field(default_factory=list)
@@ -28,27 +29,27 @@ class Promotions:
 
     @property
     def index(self) -> np.ndarray:
-        """Which training images, in the order of their promotion; ``[P]`` int64."""
+        """Indices of the promoted training images, in the order of their promotion; ``[P]`` int64."""
         return np.array([row[0] for row in self.images], np.int64)
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels that they were given, ``[P]`` int64."""
+        """Labels that these images were given; ``[P]`` int64."""
         return np.array([row[2] for row in self.images], np.int64)
 
     def done_at(self, epoch: int) -> bool:
-        """Whether the promotion after so many epochs has happened."""
+        """Return whether the promotion after so many epochs has happened."""
         return any(record["epoch"] == epoch for record in self.records)
 
     def add(self, epoch: int, candidates: np.ndarray, probs: np.ndarray, chosen: np.ndarray, truth: np.ndarray) -> None:
         """Record a promotion.
 
         Args:
-            epoch: epochs so far.
+            epoch: Number of epochs so far.
             candidates: ``[N]`` indices of the images that could have been promoted.
-            probs: ``[N, C]`` of them.
-            chosen: positions in `candidates`.
-            truth: ``[N]`` true labels, -1 where unknown.
+            probs: ``[N, C]`` class probabilities of the candidates.
+            chosen: Positions in `candidates` of the promoted images.
+            truth: ``[N]`` true labels of the candidates, -1 where unknown.
         """
         confidence, given = probs.max(axis=1), probs.argmax(axis=1)
         for i in chosen:
@@ -59,7 +60,7 @@ class Promotions:
         self.records.append(record | {"levels": rightness(probs, truth)})
 
     def to_csv(self, truth: np.ndarray) -> str:
-        """The text of ``promoted.csv``.
+        """Return the text of ``promoted.csv``.
 
         Args:
             truth: ``[N]`` labels of all training images, -1 where unknown.
@@ -74,17 +75,18 @@ class Promotions:
 
 
 def choose(probs: np.ndarray, rule: str, *, threshold: float, fraction: float) -> np.ndarray:
-    """Positions of the images to promote, ascending.
+    """Return the positions of the images to promote, ascending.
 
     Args:
         probs: ``[N, C]``.
-        rule: ``threshold``: all with a confidence of at least `threshold`; ``balanced``: for every class the
-            most confident ``fraction * N / C`` (rounded down) of the images taken for it, or all if they are fewer.
-        threshold: in [0, 1].
-        fraction: in [0, 1].
+        rule: ``threshold`` takes all images with a confidence of at least `threshold`. ``balanced`` takes for every
+            class the most confident ``fraction * N / C`` (rounded down) of the images that are taken for it, or all if
+            they are fewer.
+        threshold: Least confidence, in [0, 1].
+        fraction: Part of the images, in [0, 1].
 
     Raises:
-        ValueError: an unknown rule.
+        ValueError: The rule is unknown.
     """
     confidence, given = probs.max(axis=1), probs.argmax(axis=1)
     if rule == "threshold":
@@ -100,7 +102,9 @@ def choose(probs: np.ndarray, rule: str, *, threshold: float, fraction: float) -
 
 
 def rightness(probs: np.ndarray, truth: np.ndarray) -> list[dict[str, float | int | None]]:
-    """For each of `LEVELS`: how many images are at least so confident, and the share of the known that are right.
+    """Return for each of `LEVELS` the number of images that are at least so confident, and the share of right ones.
+
+    The share is one of the images whose truth is known; None if there are none.
 
     Args:
         probs: ``[N, C]``.

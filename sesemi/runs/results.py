@@ -1,4 +1,4 @@
-"""What a run leaves when it ends: the exported model, its errors, predictions, pictures and the report."""
+"""Results of a run at its end: the exported model, its errors, predictions, pictures and the report."""
 
 import json
 from pathlib import Path
@@ -23,16 +23,16 @@ from sesemi.training.model import SemiSupervisedModel
 
 
 def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, session) -> dict[str, Any]:
-    """Export, evaluate what was exported, and write everything; ``results.json`` comes last.
+    """Export the model, evaluate what was exported, and write everything. ``results.json`` is written last.
 
     Args:
-        materials: of the run.
-        model: after the last step.
-        origins: of the settings.
-        session: what trained it, with its ``history``, ``best`` epoch, ``promotions`` and ``measurements()``.
+        materials: Materials of the run.
+        model: Model after the last step.
+        origins: Origins of the settings.
+        session: Session that trained it, with its ``history``, ``best`` epoch, ``promotions`` and ``measurements()``.
 
     Returns:
-        What ``results.json`` holds. Errors are those of the files on the disk, read back.
+        Content of ``results.json``. Errors are those of the files on the disk, read back.
     """
     folder, rows, best = RunFolder(materials.config.run_dir), session.history.rows, session.best
     views = views_rows(materials, model)
@@ -79,7 +79,7 @@ def _identity(materials: Materials) -> dict[str, Any]:
 
 
 def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, Any]:
-    """Export, and the errors of what was exported with one view and with several; writes ``predictions.npz``."""
+    """Export the model, write ``predictions.npz``, and return the errors with one view and with several."""
     config, data, folder = materials.config, materials.data, RunFolder(materials.config.run_dir)
     name, network = next(iter(model.networks_by_name.items()))
     exported = _export(network, folder.model, materials)
@@ -103,7 +103,7 @@ def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, A
 
 
 def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str, float]:
-    """The student beside its teacher, or the teacher beside its student: exported too, with its error."""
+    """Export the student beside its teacher, or the teacher beside its student, and return its error."""
     found = {}
     for name, network in list(model.networks_by_name.items())[1:]:
         exported = _export(network, RunFolder(materials.config.run_dir).other_model(name), materials)
@@ -113,7 +113,7 @@ def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str
 
 
 def _export(network: Classifier, path: Path, materials: Materials) -> keras.Model:
-    """Write model and sidecar, and read the model back."""
+    """Write a model and its sidecar, and read the model back."""
     config = materials.config
     saved.write_sidecar(
         path,
@@ -144,7 +144,7 @@ def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str
 
 
 def _pseudo_labels(log, class_names) -> dict[str, Any]:
-    """Of the last epoch: how many were accepted and right, and counts by class; and the warning, if there was one."""
+    """Return the shares of accepted and of right pseudo-labels of the last epoch, counts by class, and any warning."""
     last = log.rows[-1]
     known = sum(last["known"])
     found = {

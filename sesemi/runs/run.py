@@ -1,4 +1,4 @@
-"""`run(config)`: where everything meets. Trains, survives being stopped, evaluates, and leaves the run folder."""
+"""`run(config)`: train, continue after a stop, evaluate, and leave the run folder."""
 
 import contextlib
 import json
@@ -115,7 +115,7 @@ def _begin(
 
 
 def _take_folder(folder: RunFolder, config: RunConfig, held: contextlib.ExitStack) -> bool:
-    """Lock the run folder, as long as `held` is, and return whether the run in it is finished."""
+    """Lock the run folder until `held` is closed, and return whether the run in it is finished."""
     if config.tensorboard:
         look.require_tensorboard()
     held.enter_context(lock(folder.path))

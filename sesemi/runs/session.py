@@ -80,7 +80,7 @@ class Session:
         self.saver.stop_if_asked()
 
     def _stages(self) -> list[int]:
-        """Epochs after which something other than the next epoch follows: a promotion, or the end."""
+        """Return the epochs after which something other than the next epoch follows: a promotion, or the end."""
         config = self._materials.config
         if config.promote == "none":
             return [config.epochs]
@@ -91,7 +91,7 @@ class Session:
             return batches(self._materials, start, stop, self.promotions.index)
 
     def _promote_if_due(self, epoch: int) -> None:
-        """At a stage's first step, unless the checkpoint knows of it already."""
+        """Promote images at the first step of a stage, unless the checkpoint has that promotion already."""
         config, data, split = self._materials.config, self._materials.data, self._materials.split
         if epoch not in self._stages() or self.promotions.done_at(epoch):
             return
@@ -146,7 +146,7 @@ class Session:
         return {**so_far, "promotions": vars(self.promotions), **self.measurements()}
 
     def measurements(self) -> dict[str, float]:
-        """Seconds, images a second and peak memory, those of earlier processes counted in."""
+        """Return seconds, timed images with their seconds, and peak memory; earlier processes count too."""
         timed_images, timed_s = self.progress.timed
         timed_images += self._before.get("timed_images", 0)
         timed_s += self._before.get("timed_seconds", 0.0)
@@ -168,7 +168,7 @@ def _error(classify, images, labels):
 
 @contextlib.contextmanager
 def signals_to(saver: callbacks.SaveAndStop) -> Iterator[None]:
-    """Ctrl-C and SIGTERM save and stop; only a main thread can ask for that."""
+    """Let Ctrl-C and SIGTERM save and stop. Only a main thread can ask for that; elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

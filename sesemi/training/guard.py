@@ -1,4 +1,4 @@
-"""The guard against losses that are not finite."""
+"""Guard against losses that are not finite."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,8 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
     The logs are running means of the epoch, so the first step that is not finite shows at once and stays.
 
     Args:
-        step_of: the number of updates so far.
+        step_of: Function that returns the number of the step that has just ended, from 1; of several steps in one
+            execution, the first.
     """
 
     def __init__(self, step_of: Callable[[], int]):
@@ -26,7 +27,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self._step_of = step_of
 
     def on_train_batch_end(self, batch, logs=None):
-        """Look at every term, the total last: it is never the cause."""
+        """Look at every term, and at the total last, because it is never the cause."""
         for name, value in sorted((logs or {}).items(), key=lambda item: item[0] == "loss"):
             # Where no pseudo-label was accepted, none was right or wrong.
             if name != monitor.ACCURACY and not math.isfinite(value):

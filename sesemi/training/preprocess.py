@@ -13,8 +13,9 @@ import numpy as np
 _CHUNK = 5000
 # Features of an image.
 _MOST_WHITENED = 64 * 64 * 3
-# Of the variance, on the 0 … 255 scale: one pixel off by one in a 32 x 32 x 3 image has 3e-4, rounding of a constant
-# image 1e-9, and it must not be blown up to norm 55 (a norm of 1e-10 as the guard, as in 2019, does that in float32).
+# Number that is added to the variance, on the 0 … 255 scale. One pixel off by one in a 32 x 32 x 3 image has a variance
+# of 3e-4. Rounding of a constant image has 1e-9, and must not be blown up to norm 55 (in float32 the guard of 2019, a
+# norm of 1e-10, does that).
 _EPSILON = 1e-6
 
 

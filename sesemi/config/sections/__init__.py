@@ -1,4 +1,4 @@
-"""The settings of a run, a file a section. A setting is one field, and the field says everything about it."""
+"""Settings of a run, one file a section. A setting is one field, and the field says everything about it."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class AllSettings(
     DataSettings,
     MethodSettings,
 ):
-    """All sections at once: what needs only one of them takes that, and is given the whole."""
+    """All sections at once. Code that needs only one of them takes that one, and is given the whole."""
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Which images there are, and which of them are labeled."""
+"""Settings of the data: which images there are, and which of them are labeled."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""How a run is judged."""
+"""Settings of the evaluation: how a run is judged."""
 
 from dataclasses import dataclass
 from typing import ClassVar

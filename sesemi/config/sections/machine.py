@@ -1,4 +1,4 @@
-"""On which devices a run goes, and in which precision."""
+"""Settings of the machine: on which devices a run goes, and in which precision."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Which method trains which network."""
+"""Settings of the method: which method trains which network."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""How long and how the weights are trained."""
+"""Settings of the optimization: how long and how the weights are trained."""
 
 from dataclasses import dataclass
 from typing import ClassVar

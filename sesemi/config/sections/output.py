@@ -1,4 +1,4 @@
-"""Where a run is written, and what is printed."""
+"""Settings of the output: where a run is written, and what is printed."""
 
 from dataclasses import dataclass
 from typing import ClassVar

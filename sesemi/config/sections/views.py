@@ -1,4 +1,4 @@
-"""How an image becomes the views that a network sees."""
+"""Settings of the views: how an image becomes the views that a network sees."""
 
 from dataclasses import dataclass
 from typing import ClassVar
