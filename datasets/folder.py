@@ -301,7 +301,7 @@ def _classes(found: list[_File], names: Sequence[str]) -> str:
         text = f"{min(labeled.values())} to {max(labeled.values())} labeled pictures each"
     alike = Counter(name.casefold() for name in names)
     twice = [name for name in names if alike[name.casefold()] > 1]
-    return f"{len(names)} classes: {text}" + (f"; but for capitals the same: {', '.join(twice)}" if twice else "")
+    return f"{len(names)} classes: {text}" + (f"; the same except for capitals: {', '.join(twice)}" if twice else "")
 
 
 def files_sha256(root: Path, labels_file: str | None) -> str | None:

@@ -132,7 +132,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 steps_per_epoch=materials.steps_per_epoch,
                 shuffle=False,
                 verbose=2 if self.verbose else 0,
-                callbacks=[StopOnNonFiniteLoss(lambda: int(model.optimizer.iterations) + 1)],
+                callbacks=[StopOnNonFiniteLoss(lambda: int(model.optimizer.iterations))],
             )
             network, *_ = model.networks_by_name.values()
             exported = export.build(network)
@@ -232,7 +232,7 @@ def _labels(labels) -> tuple[np.ndarray, np.ndarray]:
     if any(value is None or value != value for value in known):
         raise ValueError("labels hold None or NaN; the label of an unlabeled image is -1")
     if len({isinstance(value, str) for value in known}) > 1:
-        raise ValueError("labels are text and numbers; make them all one, but -1 where there is none")
+        raise ValueError("labels are text and numbers; make them all one, except -1 where there is none")
     found = np.array(known)
     if found.ndim != 1 or found.dtype.kind not in "biufU":
         raise ValueError(f"labels are numbers or text, got {type(known[0]).__name__}")

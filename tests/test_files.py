@@ -37,9 +37,14 @@ def test_a_folder_appears_whole_and_replaces_the_one_before(tmp_path):
 def test_what_fails_leaves_the_one_before_and_nothing_else(tmp_path, kind):
     path = tmp_path / "a"
     path.mkdir() if kind == "folder" else path.write_text("before")
-    with pytest.raises(KeyboardInterrupt), files.whole(path) as partial:
-        partial.mkdir() if kind == "folder" else partial.write_text("half")
-        raise KeyboardInterrupt
+
+    def stopped():
+        with files.whole(path) as partial:
+            partial.mkdir() if kind == "folder" else partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert names(tmp_path) == ["a"]
     assert path.is_dir() or path.read_text() == "before"
 

@@ -184,9 +184,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi compare"
         Exit code: 0 done, 2 runs that cannot be read or compared (one line on stderr), 130 interrupted.
     """
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
-    parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="a run folder, such as runs/NAME")
-    parser.add_argument("--output", type=Path, default=Path("comparison"), help="folder for table and picture")
-    parser.add_argument("--different-splits", action="store_true", help="compare although other images are labeled")
+    parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="A run folder, such as runs/NAME.")
+    parser.add_argument(
+        "--output", type=Path, default=Path("comparison"), help="Folder for table and picture (default: comparison)."
+    )
+    parser.add_argument("--different-splits", action="store_true", help="Compare although other images are labeled.")
     args = parser.parse_args(arguments)
     return finish(program, lambda: _compare(args), traceback=args.traceback)
 

@@ -75,22 +75,25 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi evaluate
         Exit code: 0 done, 2 the model or the data cannot be used (one line on stderr), 130 interrupted.
     """
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
-    parser.add_argument("model", metavar="MODEL", help="a run folder, such as runs/NAME, or its model.keras")
+    parser.add_argument("model", metavar="MODEL", help=classifying.MODEL_HELP)
     parser.add_argument(
         "dataset",
         metavar="DATASET",
-        help="a data set, such as digits or cifar10 (its test images), or a folder with CLASS/... or test/CLASS/...",
+        help="A data set, such as digits or cifar10 (its test images), or a folder with CLASS/... or test/CLASS/....",
     )
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="folder with the data set's files or its official archive (default, for folder: that of the run)",
+        help="Folder with the data set's files or its official archive (default, for folder: that of the run).",
     )
     parser.add_argument(
-        "--labels-file", metavar="FILE", help="for folder: a table path,label (default: that of the run, if it had one)"
+        "--labels-file", metavar="FILE", help="A table path,label for folder (default: that of the run, if it had one)."
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="for numbers and pictures (default: evaluation-DATASET by the model)"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="Folder for numbers and pictures (default: evaluation-DATASET by the model).",
     )
     classifying.add_model_flags(parser)
     args = parser.parse_intermixed_args(arguments)

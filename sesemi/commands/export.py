@@ -24,10 +24,15 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi export")
     """
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
     parser.add_argument("model", metavar="MODEL", type=Path, help=MODEL_HELP)
-    parser.add_argument("--format", required=True, choices=FORMATS, help="what to write")
-    parser.add_argument("--output", type=Path, metavar="PATH", help="where (default: beside the model)")
+    parser.add_argument("--format", required=True, choices=FORMATS, help="Format to write.")
     parser.add_argument(
-        "--images", type=Path, metavar="FILE.npy", help="uint8 [N, H, W, C] to compare on (default: scikit-learn's)"
+        "--output", type=Path, metavar="PATH", help="File or folder to write (default: beside the model)."
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="FILE.npy",
+        help="Images, uint8 [N, H, W, C], to compare on (default: scikit-learn's).",
     )
     args = parser.parse_args(arguments)
     try:

@@ -43,22 +43,23 @@ def _rank(args) -> None:
 
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = OneLineParser(prog=program, description=__doc__.split(": ", 1)[1])
-    parser.add_argument("run", metavar="RUN", type=Path, help="folder of a finished run, such as runs/NAME")
-    parser.add_argument("--count", type=int, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument("run", metavar="RUN", type=Path, help="Folder of a finished run, such as runs/NAME.")
+    parser.add_argument("--count", type=int, default=20, metavar="N", help="Number of images to name (default: 20).")
     parser.add_argument(
         "--by",
         choices=SCORES,
         default="margin",
-        help="margin: the two best classes are close; entropy: all are; disagreement: student and teacher, or one view "
-        "and the mean of several, say different things (default: margin)",
+        help="Score. margin: the two best classes are close. entropy: all classes are. disagreement: "
+        "student and teacher, "
+        "or one view and the mean of several, say different things (default: margin).",
     )
     parser.add_argument(
         "--csv",
         type=Path,
         metavar="FILE",
-        help="default: RUN/label_next.csv; a picture, FILE-pictures.png, lies beside it",
+        help="Table to write (default: RUN/label_next.csv). A picture, FILE-pictures.png, lies beside it.",
     )
-    parser.add_argument("--data-dir", metavar="DIR", help="where the images are now (default: where they were)")
+    parser.add_argument("--data-dir", metavar="DIR", help="Folder where the images are now (default: where they were).")
     classifying.add_device_flag(parser)
     return parser
 

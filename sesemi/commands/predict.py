@@ -25,18 +25,21 @@ def build_parser(program: str) -> OneLineParser:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="pictures, folders (all pictures in them, at any depth), or .npy files of uint8 [N, H, W, C] or [N, H, W]",
+        help="Pictures, folders (all pictures in them, at any depth), or .npy files of uint8 [N, H, W, "
+        "C] or [N, H, W].",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a table, whole or not at all, instead of lines")
     parser.add_argument(
-        "--top", type=_positive, default=1, metavar="K", help="the K most probable classes (default: 1)"
+        "--csv", type=Path, metavar="FILE", help="Write a table, whole or not at all, instead of lines."
+    )
+    parser.add_argument(
+        "--top", type=_positive, default=1, metavar="K", help="Name the K most probable classes (default: 1)."
     )
     parser.add_argument(
         "--min-confidence",
         type=_probability,
         default=0.0,
         metavar="P",
-        help="name no class where the largest probability is below P, from 0 to 1 (default: 0)",
+        help="Name no class where the largest probability is below P, from 0 to 1 (default: 0).",
     )
     add_model_flags(parser)
     return parser

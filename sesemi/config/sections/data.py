@@ -21,19 +21,20 @@ class DataSettings:
         runs_only=True,
     )
     labels: int | str = setting(
-        "Number of labeled images, the same number of each class, or 'all'.",
+        "Number of labeled images, shared out evenly over the classes, or 'all'.",
         words=("all", "file"),
         shows="N",
         varies=", ".join(f"{facts.labels} for {name}" for name, facts in DATASETS.items()),
         runs_only=True,
     )
     labels_from: str | None = setting(
-        "File that lists the labeled images: a run's split.json, or a line for each with its index or FILENAME CLASS.",
+        "File that lists the labeled images. It is a run's split.json, or has a line for each image: its "
+        "index, or FILENAME CLASS.",
         shows="FILE",
         runs_only=True,
     )
     labels_file: str | None = setting(
-        "CSV table path,label for `dataset=folder`. An empty label or -1 means unlabeled.",
+        "CSV file with a path and a label in each line, for `dataset=folder`. An empty label or -1 means unlabeled.",
         shows="FILE",
         runs_only=True,
     )
@@ -50,7 +51,8 @@ class DataSettings:
         runs_only=True,
     )
     image_size: int = setting(
-        "Height and width to which pictures of any size are brought, in pixels. Only for folder and tfds:NAME.",
+        "Height and width of the images, in pixels. Pictures of any size are brought to it. Only for "
+        "folder and tfds:NAME.",
         default=32,
         at_least=8,
         at_most=1024,
@@ -58,7 +60,7 @@ class DataSettings:
         runs_only=True,
     )
     resize: str = setting(
-        "How pictures are brought to that size: crop cuts out the middle, pad adds black bars. Only for folder and "
+        "Way to bring pictures to `image_size`: crop cuts out the middle, pad adds black bars. Only for folder and "
         "tfds:NAME.",
         choices=("crop", "pad"),
         default="crop",
@@ -83,21 +85,22 @@ class DataSettings:
         runs_only=True,
     )
     extra_source: str | None = setting(
-        "Where they come from: tiny-images[:DIR], imagenet32[:DIR], folder:DIR or npy:FILE.",
+        "Source of the extra images: tiny-images[:DIR], imagenet32[:DIR], folder:DIR or npy:FILE.",
         shows="SOURCE",
         varies="tiny-images if there is a copy in datasets/, else imagenet32",
         runs_only=True,
     )
     exclude_labeled: bool = setting("Leave the labeled images out of the unlabeled pool.", default=False, source=PAPER)
     promote: str = setting(
-        "Turn the most confident unlabeled images into labeled ones on the way: those above a threshold, or the same "
+        "Turn the most confident unlabeled images into labeled ones while training: those above a "
+        "threshold, or the same "
         "number of every class (balanced).",
         choices=("none", "threshold", "balanced"),
         default="none",
         runs_only=True,
     )
     promote_threshold: float = setting(
-        "Least confidence of an image that `promote=threshold` takes.",
+        "Least confidence, from 0 to 1, of an image that `promote=threshold` takes.",
         default=0.99,
         source=SCARCE,
         at_least=0.0,
@@ -106,7 +109,8 @@ class DataSettings:
         runs_only=True,
     )
     promote_fraction: float = setting(
-        "Part of the images left that `promote=balanced` takes each time, shared out evenly over the classes.",
+        "Part of the remaining unlabeled images that `promote=balanced` takes each time. It is shared "
+        "out evenly over the classes.",
         default=0.1,
         source=SCARCE,
         above=0.0,

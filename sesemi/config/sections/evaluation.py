@@ -24,8 +24,9 @@ class EvaluationSettings:
         runs_only=True,
     )
     views: int = setting(
-        "Number of views of a test image. 8 adds the error of the average over eight views at the end, four where "
-        "mirroring changes the class.",
+        "Number of views of a test image. With 8, the error of the mean over eight views is reported at "
+        "the end too (four "
+        "without `flip`).",
         choices=(1, 8),
         default=8,
         source=PAPER,

@@ -14,8 +14,8 @@ class MachineSettings:
     SECTION: ClassVar[str] = "machine"
 
     gpu: str = setting(
-        "Number of the GPU to use, put into CUDA_VISIBLE_DEVICES, or 'cpu'. Several, such as 0,1, share every batch. "
-        "Without a GPU the CPU is used.",
+        "GPU to use, by its number, or 'cpu'. It is put into CUDA_VISIBLE_DEVICES. Several, such as 0,1, share every "
+        "batch. Without a GPU the CPU is used.",
         default="0",
         shows="ID",
         placement=True,
@@ -28,10 +28,13 @@ class MachineSettings:
         source=PAPER,
     )
     jit: str = setting(
-        "Compile the training step with XLA. auto means on with one GPU.", choices=("auto", "on", "off"), default="auto"
+        "Compile the training step with XLA. auto does so on one GPU, not on the CPU or on several devices.",
+        choices=("auto", "on", "off"),
+        default="auto",
     )
     steps_per_execution: int = setting(
-        "Number of updates that TensorFlow makes without coming back to Python. Not for methods with a teacher.",
+        "Number of updates that TensorFlow makes without coming back to Python. Not for methods with a "
+        "teacher or several students.",
         default=1,
         at_least=1,
         at_most=10**6,

@@ -25,7 +25,7 @@ class MethodSettings:
         default="sesemi",
     )
     arguments: dict[str, Any] = setting(
-        "Hyper-parameter of the method, such as weight=10. Say it once for each of them. A dry run lists them.",
+        "Hyper-parameter of the method, such as weight=10. Repeat it for each one. A dry run lists them.",
         shows="NAME=VALUE",
         varies="those of the method's class, or of its source on this data set",
     )
@@ -35,7 +35,8 @@ class MethodSettings:
         default="none",
     )
     joint_forward: bool = setting(
-        "Put labeled and unlabeled images through the trunk in one call, normalized together, not in one call each.",
+        "Put labeled and unlabeled images through the trunk in one call and normalize them together. "
+        "Otherwise each has a call of its own.",
         default=False,
         source=PAPER,
         varies="the method's source",

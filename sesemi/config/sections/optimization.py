@@ -48,7 +48,7 @@ class OptimizationSettings:
         varies=_BY_SOURCE + "; six times `batch_size` for sesemi",
     )
     optimizer: str = setting(
-        "Optimizer: sgd has Nesterov momentum.",
+        "Optimizer. sgd has Nesterov momentum.",
         choices=("sgd", "adam"),
         default="sgd",
         source=PAPER,
@@ -64,7 +64,8 @@ class OptimizationSettings:
         varies=_BY_SOURCE,
     )
     schedule: str = setting(
-        "How the rate falls over the T updates of a run: polynomial is (1 - t/T) ** `learning_rate_power`, cosine is "
+        "Schedule by which the learning rate falls over the T updates of a run: polynomial is (1 - t/T) "
+        "** `learning_rate_power`, cosine is "
         "(1 + cos(pi t/T)) / 2, cosine_7_16 is cos(7 pi t/(16 T)). A method with several students goes through it once "
         "for each.",
         choices=("polynomial", "cosine", "cosine_7_16"),
@@ -97,7 +98,7 @@ class OptimizationSettings:
         varies=_BY_SOURCE,
     )
     weight_decay: float = setting(
-        "Decoupled weight decay: kernels are multiplied by 1 - weight_decay * rate each step.",
+        "Decoupled weight decay. In each step, kernels are multiplied by 1 - decay * rate.",
         default=0.0,
         source=PAPER,
         at_least=0.0,

@@ -46,7 +46,7 @@ class ViewSettings:
         shows="N",
     )
     strong_level: float | str = setting(
-        "How far an operation goes in its range, from 0 to 1, or 'random'.",
+        "Strength of an operation as a part of its range, from 0 to 1, or 'random'.",
         default="random",
         source=STRONG_VIEW,
         at_least=0.0,
@@ -77,7 +77,7 @@ class ViewSettings:
         source=STRONG_VIEW,
     )
     strong_fill: int = setting(
-        "Grey of the square and of what lies outside of an image, from 0 to 255.",
+        "Grey value of the square and of places outside of the image, from 0 to 255.",
         default=127,
         source=STRONG_VIEW,
         at_least=0,
