@@ -19,7 +19,7 @@ from sklearn.utils import estimator_checks
 from sesemi import METHODS, SemiSupervisedClassifier, estimator
 from sesemi.errors import InputError
 
-SHORT = {"epochs": 2, "steps_per_epoch": 8, "settings": {"batch_size": 8, "labeled_batch_size": 8, "shift": 0}}
+SHORT = {"epochs": 2, "steps_per_epoch": 8, "batch_size": 8, "labeled_batch_size": 8, "shift": 0}
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +146,11 @@ def test_a_grid_search(images):
     pixels, labels, _ = images
     search = GridSearchCV(
         SemiSupervisedClassifier(method="pseudo_label", **SHORT | {"epochs": 1}),
-        {"arguments": [{"weight": 0.0}, {"weight": 1.0}]},
+        [{"arguments": [{"weight": 0.0}]}, {"learning_rate": [0.01]}],
         cv=2,
     ).fit(pixels, labels)
     assert len(search.cv_results_["mean_test_score"]) == 2
+    assert [sorted(how) for how in search.cv_results_["params"]] == [["arguments"], ["learning_rate"]]
     assert search.predict(pixels[:4]).shape == (4,)
 
 
@@ -217,10 +218,14 @@ def test_what_is_no_image_or_label_is_refused(pixels, labels, words):
 
 def test_settings_that_cannot_be_are_refused(fitted, images):
     for how, words in (
-        ({"method": "nothing"}, "--method nothing"),
-        ({"network": "wrn", "settings": {"promote": "balanced"}}, "'promote'.*no place here"),
-        ({"settings": {"labels": 40}}, "'labels'.*no place here"),
-        ({"settings": {"seed": 40}}, "'seed'.*argument of its own"),
+        ({"method": "nothing"}, "^method=nothing: choose from"),
+        ({"network": "wrn", "settings": {"promote": "balanced"}}, "'promote'.*only for runs in folders"),
+        ({"settings": {"labels": 40}}, "'labels'.*only for runs in folders"),
+        ({"settings": {"seed": 40}}, "'seed'.*argument of its own; give random_state="),
+        ({"settings": {"epochs": 4}}, "'epochs'.*argument of its own; give epochs="),
+        ({"settings": {"gpu": "0"}}, "'gpu'.*only for runs in folders"),
+        ({"learning_rate": -1.0}, "^learning_rate=-1.0: must lie above 0.0 to 1000000.0$"),
+        ({"method": "vat", "arguments": {"weight": -1.0}}, "^arguments.weight=-1.0: a number from 0"),
         ({"settings": {"momentun": 1}}, "unknown setting 'momentun'"),
         ({"method": "vat", "arguments": {"weigth": 1}}, "no such argument"),
     ):

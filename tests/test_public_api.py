@@ -22,7 +22,7 @@ def test_unknown_name_is_an_attribute_error():
 
 
 def test_the_example_of_the_documentation_runs(monkeypatch):
-    (example,) = re.findall(r"((?:    .*\n|\n)+)", LIBRARY.split("`labeled` and")[0])
+    example = max(re.findall(r"((?:    .*\n|\n)+)", LIBRARY.split("`labeled` and")[0]), key=len)
     code = "\n".join(line[4:] for line in example.splitlines())
     code = code.replace('"wrn", (32, 32, 3)', '"mini", (8, 8, 3)').replace("3125", "2").replace("=50", "=2")
     rng = np.random.default_rng(0)

@@ -155,22 +155,22 @@ def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, tra
         hint = "; once that is mended, the same command continues from the last checkpoint" if continues else ""
         print(f"{config.run_dir}: {error}{hint}", file=sys.stderr)
         return EXIT_STOPPED_BY_ERROR
-    if isinstance(error, workers.STOPPED_BY):
-        _explain(error, config, program)
+    if isinstance(error, workers.STOPPED_BY) and not traceback:
+        return _stopped_by_tensorflow(error, config, program)
     raise error
 
 
-def _explain(error: Exception, config: RunConfig, program: str) -> None:
-    """Exit with one line if memory was not enough, or if another worker is gone; else return."""
+def _stopped_by_tensorflow(error: Exception, config: RunConfig, program: str) -> int:
+    """Say that memory was not enough, or which other worker is gone; anything else is raised again."""
     from sesemi.distribution import workers
 
     if workers.is_out_of_memory(error):
         wrong = InputError("out of memory", setting="batch_size", value=config.batch_size, cure="use a smaller one")
         print(f"{program}: {as_typed(wrong)}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+        return EXIT_BAD_INPUT
     gone = workers.who_is_gone(error)
     if gone is None:
-        return
+        raise error
     print(
         f"worker {workers.number()}: {gone} is gone ({type(error).__name__}); the same commands, on all of them, "
         "continue from the last checkpoint",

@@ -291,7 +291,7 @@ def test_an_empty_or_absent_folder_says_what_to_put_there(tmp_path):
 
 @pytest.mark.parametrize(("name", "file"), [("cifar10", cifar10.ARCHIVE.file), ("svhn", "train_32x32.mat")])
 def test_offline_and_absent_says_where_to_get_it_and_where_to_put_it(name, file):
-    assert_one_clear_line(name, None, file, "could not be downloaded", "get it from http", "--data-dir")
+    assert_one_clear_line(name, None, file, "could not be downloaded", "get it from http", "`data_dir`")
 
 
 def test_archives_that_are_damaged_or_lack_files(tmp_path):
@@ -379,7 +379,7 @@ def test_digits_need_no_folder(tmp_path):
 
 
 def test_unknown_name_is_refused():
-    assert_one_clear_line("mnist", None, "no data set 'mnist'", "cifar10")
+    assert_one_clear_line("mnist", None, "no data set 'mnist'", "no file of that name")
 
 
 def test_downloads_are_checked_by_the_published_checksums():

@@ -9,8 +9,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from sesemi import datasets
+from sesemi.assembly import materials
 from sesemi.datasets import image_files, tfds_sets
-from sesemi.pipeline import batches
+from sesemi.errors import InputError
 
 CLASSES = ["cat", "dog", "emu"]
 LIMIT = 2**24
@@ -335,13 +336,13 @@ def test_offline(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
     said = []
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(InputError) as caught:
         load("cifar10", tmp_path, say=said.append)
     message = str(caught.value)
     assert "\n" not in message
     assert "(no network)" in message
     assert "tfds.load('cifar10', data_dir='DIR')" in message
-    assert "--data-dir" in message
+    assert "`data_dir`" in message
     assert len(said) == 1
     assert str(tmp_path) in said[0]
     assert capsys.readouterr() == ("", "")
@@ -429,6 +430,6 @@ def test_a_run_on_a_prepared_set_that_fits_or_does_not(tmp_path, monkeypatch):
     assert any("made/1.0.0" in note for note in found["notes"])
     assert (whole / "model.json").exists()
     # 396 images of 32 x 32 are 1.2 MiB.
-    monkeypatch.setattr(batches, "DevicePixels", None)
+    monkeypatch.setattr(materials, "DevicePixels", None)
     found, streamed = run_here(tmp_path / "runs", "b", **given, memory_limit=1)
     identical(whole, streamed)
