@@ -28,9 +28,35 @@ from sesemi.training.classifier import Classifier  # noqa: E402
 from sesemi.training.model import SemiSupervisedModel  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The long tests first, so that no worker is left alone with them at the end."""
-    items.sort(key=lambda item: "test_runs" not in item.nodeid)
+    """Tests that share what is costly to make stay together, in one process; the slow ones come first.
+
+    So no process makes what the other has already, and none is left alone with a long test at the end
+    (``--dist=loadgroup --no-loadscope-reorder``).
+    """
+    order = {}
+    for item in items:
+        if _shares_a_fixture(item) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+        slow, position = order.get(_group(item), (False, len(order)))
+        order[_group(item)] = (slow or item.get_closest_marker("slow") is not None, position)
+
+    def place(item):
+        slow, position = order[_group(item)]
+        return not slow, position
+
+    items.sort(key=place)
+
+
+def _group(item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return item.nodeid if marker is None else marker.args[0]
+
+
+def _shares_a_fixture(item) -> bool:
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return any(definition[-1].scope == "module" for definition in definitions)
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +96,7 @@ class Small:
         noisy = patterns[self.labels] + rng.integers(-40, 41, (40, 8, 8, 2))
         self.images = noisy.clip(0, 255).astype(np.uint8)
         self.labeled, self.unlabeled = np.arange(12), np.arange(40)
+        self._batches = {}
 
     def model(
         self,
@@ -113,7 +140,14 @@ class Small:
 
     def batches(self, start=0, stop=3, pool=None):
         pool = self.unlabeled if pool is None else pool
-        return index_batches(self.labeled, pool, labeled_batch_size=6, batch_size=6, seed=1, start=start, stop=stop)
+        sizes = {"labeled_batch_size": 6, "batch_size": 6, "seed": 1, "start": start, "stop": stop}
+        if tf.distribute.has_strategy():
+            return index_batches(self.labeled, pool, **sizes)
+        # To trace the order of the images takes as long as ten steps.
+        key = (start, stop, pool.tobytes())
+        if key not in self._batches:
+            self._batches[key] = index_batches(self.labeled, pool, **sizes)
+        return self._batches[key]
 
     def fit(self, model, start=0, stop=3, pool=None, **kwargs):
         return model.fit(self.batches(start, stop, pool), verbose=0, shuffle=False, **kwargs)

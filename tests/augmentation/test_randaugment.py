@@ -69,7 +69,7 @@ def odd_images(shape):
     return np.stack([noise, 90 + noise // 7, 0 * noise + 33, np.where(noise < 9, 250, 3), 0 * noise]).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pictures():
     from sklearn.datasets import load_digits
 

@@ -1,5 +1,7 @@
 """What every method must hold to, run over all that are registered."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -77,6 +79,11 @@ SPECIAL = [
 SEEN_TWICE = 14
 
 
+def of_each(cases):
+    """Parameters whose tests run in one process for each case, so that what is trained for a case is trained once."""
+    return [pytest.param(case, marks=pytest.mark.xdist_group(f"contract {case}")) for case in cases]
+
+
 def build(small, case, **kwargs):
     method, arguments = CASES[case]
     return small.model(method, **arguments, **kwargs)
@@ -86,10 +93,82 @@ def weights(model):
     return [variable.numpy() for variable in model.classifier.trainable_variables]
 
 
+def all_weights(model):
+    return [variable.numpy() for variable in model.weights]
+
+
 def assert_same(first, second):
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Trained:
+    """A model that is trained once and used by many tests: each puts it into the state that it needs.
+
+    Attributes:
+        weights: of the classifier after `SEEN_TWICE` steps.
+        all_weights: of the whole model then: tables, teacher and heads too.
+        traces: one entry for each time that the step was traced.
+    """
+
+    def __init__(self, small, case, **kwargs):
+        self._model, self.traces = build(small, case, **kwargs), []
+        self._variables = [*self._model.variables, *self._model.optimizer.variables]
+        self._start = [variable.numpy() for variable in self._variables]
+        step = self._model.train_step
+        self._model.train_step = lambda data: (self.traces.append(1), step(data))[1]
+
+    def train(self, small):
+        small.fit(self._model, stop=SEEN_TWICE)
+        self._end = [variable.numpy() for variable in self._variables]
+        self.weights, self.all_weights = weights(self._model), all_weights(self._model)
+        for value in [*self._start, *self._end, *self.weights, *self.all_weights]:
+            value.setflags(write=False)
+        return self
+
+    def at_start(self):
+        return self._at(self._start)
+
+    def at_end(self):
+        return self._at(self._end)
+
+    def _at(self, values):
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
+        return self._model
+
+
+@pytest.fixture(scope="session")
+def trained(small):
+    """Of a case: `Trained`, as a run without disturbances leaves it."""
+    return functools.cache(lambda case: Trained(small, case).train(small))
+
+
+@pytest.fixture(scope="session")
+def second(small, trained, tmp_path_factory):
+    """Of a case, a second model, which is told wrong labels of the unlabeled images: `all_weights` after a run that the
+    first model began and this one, as new, finished, then its own `Trained` from the first step to the last.
+    """
+
+    @functools.cache
+    def make(case):
+        path = tmp_path_factory.mktemp("half") / "half.weights.h5"
+        first = trained(case).at_start()
+        small.fit(first, stop=4)
+        small.fit(first, start=4, stop=9)
+        first.save_weights(path)
+        poisoned = np.where(np.isin(np.arange(40), small.labeled), small.labels, 2 - small.labels)
+        second = Trained(small, case, labels=poisoned)
+        model = second.at_start()
+        model.load_weights(path)
+        small.fit(model, start=9, stop=SEEN_TWICE)
+        assert int(model.optimizer.iterations) == SEEN_TWICE
+        resumed = all_weights(model)
+        second.at_start()
+        return resumed, second.train(small)
+
+    return make
 
 
 def test_registry_matches_the_command_line():
@@ -117,9 +196,8 @@ def test_arguments_out_of_range_are_refused(name):
                 METHODS[name](**{argument: 1.5}).check()
 
 
-def terms_of(model, small, step=3):
+def terms_of(model, small):
     """Of one step, after some that have filled the tables, and the tape that watched it."""
-    small.fit(model, stop=SEEN_TWICE)
     batch = model.pixels(next(iter(small.batches(SEEN_TWICE, SEEN_TWICE + 1))))
     draws = rng.Draws(5, batch["step"])
     views = model.views(batch, draws)
@@ -130,9 +208,9 @@ def terms_of(model, small, step=3):
     return terms, tape
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_term_is_finite_and_moves_the_student_and_never_the_teacher(case, small):
-    model = build(small, case)
+@pytest.mark.parametrize("case", of_each(CASES))
+def test_every_term_is_finite_and_moves_the_student_and_never_the_teacher(case, small, trained):
+    model = trained(case).at_end()
     terms, tape = terms_of(model, small)
     assert tuple(terms) == model.method.terms
     if model.teacher is not None:
@@ -149,7 +227,7 @@ def test_every_term_is_finite_and_moves_the_student_and_never_the_teacher(case, 
         assert norm > 1e-3, f"{term} does not move the student"
 
 
-@pytest.mark.parametrize("case", [*FEWER, *SPECIAL])
+@pytest.mark.parametrize("case", of_each([*FEWER, *SPECIAL]))
 def test_eager_equals_forced_xla(case, small):
     # So short a run that the students of noisy_student follow each other in it.
     short = {"total_steps": 3} if case.startswith("noisy_student") else {}
@@ -162,17 +240,14 @@ def test_eager_equals_forced_xla(case, small):
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-4)
 
 
-@pytest.mark.parametrize("name", sorted(set(METHOD_NAMES) - {"supervised"} - NEVER_SUPERVISED))
-def test_weight_zero_is_the_supervised_step_to_the_bit(name, small):
+@pytest.mark.parametrize("name", of_each(sorted(set(METHOD_NAMES) - {"supervised"} - NEVER_SUPERVISED)))
+def test_weight_zero_is_the_supervised_step_to_the_bit(name, small, trained):
     weights_of_terms = [a for a in METHODS[name].arguments() if a.endswith("weight") and a != "worst_labeled_weight"]
     assert weights_of_terms
-    supervised, zero = small.model("supervised"), small.model(name, **dict.fromkeys(weights_of_terms, 0.0))
-    for model in (supervised, zero):
-        small.fit(model, stop=SEEN_TWICE)
-    assert_same(weights(supervised), weights(zero))
-    other = small.model(name, **LIVELY.get(name, {}))
-    small.fit(other, stop=SEEN_TWICE)
-    assert any((a != b).any() for a, b in zip(weights(other), weights(zero), strict=True))
+    zero = small.model(name, **dict.fromkeys(weights_of_terms, 0.0))
+    small.fit(zero, stop=SEEN_TWICE)
+    assert_same(trained("supervised").weights, weights(zero))
+    assert any((a != b).any() for a, b in zip(trained(name).weights, weights(zero), strict=True))
 
 
 def test_joint_forward_normalizes_both_batches_together(small):
@@ -186,36 +261,22 @@ def test_joint_forward_normalizes_both_batches_together(small):
     assert np.abs(joint[0] - network.features(views.labeled)).max() > 1e-2
 
 
-@pytest.mark.parametrize("case", FEWER)
-def test_labels_of_unlabeled_images_are_never_read(case, small):
+@pytest.mark.parametrize("case", of_each(FEWER))
+def test_labels_of_unlabeled_images_are_never_read(case, trained, second):
     """They are -1 in one run and wrong in the other."""
-    poisoned = np.where(np.isin(np.arange(40), small.labeled), small.labels, 2 - small.labels)
-    models = [build(small, case), build(small, case, labels=poisoned)]
-    for model in models:
-        small.fit(model, stop=SEEN_TWICE)
-    assert_same(weights(models[0]), weights(models[1]))
+    _, poisoned = second(case)
+    assert_same(trained(case).weights, poisoned.weights)
 
 
-@pytest.mark.parametrize("case", FEWER)
-def test_save_load_resume_is_exact_to_the_bit_and_a_step_is_traced_once(case, small, tmp_path):
+@pytest.mark.parametrize("case", of_each(FEWER))
+def test_save_load_resume_is_exact_to_the_bit_and_a_step_is_traced_once(case, trained, second):
     """Tables, teacher and heads included: all are weights of the model."""
-    whole = build(small, case)
-    small.fit(whole, stop=SEEN_TWICE)
-    first, traces = build(small, case), []
-    step = first.train_step
-    first.train_step = lambda data: (traces.append(1), step(data))[1]
-    small.fit(first, stop=4)
-    small.fit(first, start=4, stop=9)
-    assert len(traces) == 1
-    first.save_weights(tmp_path / "half.weights.h5")
-    second = build(small, case)
-    second.load_weights(tmp_path / "half.weights.h5")
-    small.fit(second, start=9, stop=SEEN_TWICE)
-    assert int(second.optimizer.iterations) == SEEN_TWICE
-    assert_same([v.numpy() for v in whole.weights], [v.numpy() for v in second.weights])
+    resumed, _ = second(case)
+    assert len(trained(case).traces) == 1
+    assert_same(trained(case).all_weights, resumed)
 
 
-@pytest.mark.parametrize("case", FEWER)
+@pytest.mark.parametrize("case", of_each(FEWER))
 def test_bfloat16_is_finite_and_keeps_float32_weights(case, small):
     keras.config.set_dtype_policy("mixed_bfloat16")
     model = build(small, case)
@@ -294,7 +355,7 @@ def test_the_unlabeled_batch_can_hold_the_labeled_one(small):
     np.testing.assert_array_equal(views.index, [*batch["unlabeled_index"], *batch["labeled_index"]])
 
 
-@pytest.mark.parametrize("name", METHOD_NAMES)
+@pytest.mark.parametrize("name", of_each(METHOD_NAMES))
 def test_a_method_says_whether_it_remembers_images(name, small):
     method = METHODS[name]()
     sizes = {"labeled": 6, "unlabeled": 6, "joint_forward": True, "regularize_labeled": True}

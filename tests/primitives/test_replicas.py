@@ -17,7 +17,7 @@ NO_STATE = {"asl", "pi_model", "vat", "dst"}
 LONG = {"sesemi", "mean_teacher", "flexmatch"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def two():
     return replicas.on_devices(["CPU:0", "CPU:1"])
 

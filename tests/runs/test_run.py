@@ -38,6 +38,22 @@ def script(*arguments, **kwargs):
     return command(SCRIPT, *map(str, arguments), **kwargs)
 
 
+@pytest.fixture
+def main(capfd):
+    """The command as `script` runs it, in this process, which has started TensorFlow already."""
+    from sesemi.commands import train
+
+    def call(*arguments):
+        try:
+            code = train.main([str(argument) for argument in arguments])
+        except SystemExit as stopped:
+            code = stopped.code
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    return call
+
+
 def assert_one_line(done, *words):
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
@@ -138,18 +154,18 @@ def test_the_model_loads_in_plain_keras_and_has_the_reported_error(finished, tmp
     assert float(done.stdout) == pytest.approx(results["test_error"])
 
 
-def test_a_finished_run_is_not_overwritten(finished):
+def test_a_finished_run_is_not_overwritten(finished, main):
     folder, _ = finished
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"}
-    done = script("--config", folder / "config.json", "--gpu", "cpu", "--output", folder.parent, "--name", "a")
+    done = main("--config", folder / "config.json", "--gpu", "cpu", "--output", folder.parent, "--name", "a")
     assert done.returncode == 0, done.stderr
     assert "is finished already" in done.stdout
     assert "--seed" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"} == before
 
 
-def test_another_run_in_the_same_folder_is_refused(finished):
-    done = script(*SHORT, "--output", finished[0].parent, "--name", "a", "--seed", "3")
+def test_another_run_in_the_same_folder_is_refused(finished, main):
+    done = main(*SHORT, "--output", finished[0].parent, "--name", "a", "--seed", "3")
     assert_one_line(done, "holds another run", "seed is 0 there and 3 here", "--name")
 
 
@@ -486,7 +502,7 @@ def test_what_does_not_go_together_is_one_line(tmp_path, capsys, flags, words):
     assert words in error
 
 
-def test_a_full_disk_stops_the_run_clearly(tmp_path):
+def test_a_full_disk_stops_the_run_clearly(tmp_path, main):
     """A limit on the size of files makes the checkpoint fail as a full disk does."""
 
     def limit():
@@ -498,26 +514,26 @@ def test_a_full_disk_stops_the_run_clearly(tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert "could not be written" in done.stderr
     assert not (tmp_path / "a" / "results.json").exists()
-    again = script(*SHORT, "--output", tmp_path, "--name", "a")
+    again = main(*SHORT, "--output", tmp_path, "--name", "a")
     assert again.returncode == 0, again.stderr
 
 
-def test_divergence_stops_the_run_and_names_the_term(tmp_path):
-    done = script(*SHORT, "--learning-rate", "1e5", "--output", tmp_path, "--name", "a", "--steps-per-epoch", "40")
+def test_divergence_stops_the_run_and_names_the_term(tmp_path, main):
+    done = main(*SHORT, "--learning-rate", "1e5", "--output", tmp_path, "--name", "a", "--steps-per-epoch", "40")
     assert done.returncode == 3, done.stderr
     assert "the loss term '" in done.stderr
     assert "at step " in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_bad_input_is_one_line_and_leaves_nothing(tmp_path):
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, main):
     (tmp_path / "file").write_text("")
     assert_one_line(script("--dataset", "cifar10", "--labels", "4001"), "4001", "4000 or 4010")
-    assert_one_line(script("--network", "resnet"), "resnet")
-    missing = script("--dataset", "cifar10", "--data-dir", tmp_path / "none", "--output", tmp_path / "runs")
+    assert_one_line(main("--network", "resnet"), "resnet")
+    missing = main("--dataset", "cifar10", "--data-dir", tmp_path / "none", "--output", tmp_path / "runs")
     assert_one_line(missing, "none", "https://")
     assert not list((tmp_path / "runs").iterdir())
-    assert_one_line(script(*SHORT, "--output", tmp_path / "file"), "cannot be written to")
+    assert_one_line(main(*SHORT, "--output", tmp_path / "file"), "cannot be written to")
 
 
 def test_gpu_that_is_not_there_is_said_in_one_line_and_dry_run_writes_nothing(tmp_path):
@@ -541,8 +557,8 @@ def test_tensorboard_without_the_package_is_refused_at_the_door(tmp_path, monkey
         look.require_tensorboard()
 
 
-def test_preview_writes_a_picture_and_stops(tmp_path):
-    done = script(*SHORT, "--preview", "--output", tmp_path, "--name", "a")
+def test_preview_writes_a_picture_and_stops(tmp_path, main):
+    done = main(*SHORT, "--preview", "--output", tmp_path, "--name", "a")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a" / "preview.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".lock", "preview.png"]
@@ -559,9 +575,9 @@ def test_strong_views_that_a_method_has_not_are_said_in_one_line(tmp_path, capsy
         assert (f"{flag}: {method} has no strong view; it changes nothing\n" in out) == said
 
 
-def test_quiet_prints_the_result_only_also_in_bfloat16_under_xla(tmp_path):
+def test_quiet_prints_the_result_only_also_in_bfloat16_under_xla(tmp_path, main):
     how = ["--method", "supervised", "--views", "1", "--precision", "bfloat16", "--jit", "on"]
-    done = script(*SHORT, *how, "--quiet", "--output", tmp_path)
+    done = main(*SHORT, *how, "--quiet", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith("test error ")
