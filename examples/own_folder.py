@@ -11,7 +11,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import sesemi
-from sesemi.config.run_config import resolve
 
 
 def make_folder_of_digits(place: Path) -> None:
@@ -34,7 +33,7 @@ def main() -> None:
     pictures = args.data_dir or args.output / "digits as pictures"
     if args.data_dir is None and not pictures.exists():
         make_folder_of_digits(pictures)
-    config, origins = resolve(
+    config, origins = sesemi.resolve(
         {
             "dataset": "folder",
             "data_dir": str(pictures),
