@@ -1,7 +1,7 @@
 """Train on a folder of pictures: ``python examples/own_folder.py --data-dir pictures``.
 
-Install the package first (``pip install -e .`` in a checkout). Without ``--data-dir`` a small folder of digits is made,
-which shows how the pictures should lie.
+The package must be installed; in a checkout ``make demo`` has done so in ``.venv``. Without ``--data-dir`` a small
+folder of digits is made, which shows how the pictures should lie.
 """
 
 import argparse
@@ -11,7 +11,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import sesemi
-from sesemi.config.run_config import resolve
 
 
 def make_folder_of_digits(place: Path) -> None:
@@ -34,7 +33,7 @@ def main() -> None:
     pictures = args.data_dir or args.output / "digits as pictures"
     if args.data_dir is None and not pictures.exists():
         make_folder_of_digits(pictures)
-    config, origins = resolve(
+    config, origins = sesemi.resolve(
         {
             "dataset": "folder",
             "data_dir": str(pictures),
