@@ -1,7 +1,7 @@
 """Write a method of your own: ``python examples/custom_method.py``.
 
 The method is entropy minimization (Grandvalet and Bengio 2004): the network should be sure of every unlabeled image.
-Install the package first (``pip install -e .`` in a checkout).
+The package must be installed; in a checkout ``make demo`` has done so in ``.venv``.
 """
 
 import argparse

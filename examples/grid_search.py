@@ -1,6 +1,6 @@
 """Choose a method by cross-validation, as scikit-learn does: ``python examples/grid_search.py``.
 
-Install the package first (``pip install -e .`` in a checkout).
+The package must be installed; in a checkout ``make demo`` has done so in ``.venv``.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Train on a folder of pictures: ``python examples/own_folder.py --data-dir pictures``.
 
-Install the package first (``pip install -e .`` in a checkout). Without ``--data-dir`` a small folder of digits is made,
-which shows how the pictures should lie.
+The package must be installed; in a checkout ``make demo`` has done so in ``.venv``. Without ``--data-dir`` a small
+folder of digits is made, which shows how the pictures should lie.
 """
 
 import argparse

@@ -39,10 +39,9 @@ def test_custom_method_trains_with_its_own_term(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_grid_search_scores_each_method(monkeypatch, capsys):
-    printed = run(monkeypatch, capsys, "grid_search.py", "--methods", "supervised", "pseudo_label")
+    printed = run(monkeypatch, capsys, "grid_search.py", "--methods", "supervised")
     assert re.search(r"supervised: accuracy [01]\.\d{3}", printed)
-    assert re.search(r"pseudo_label: accuracy [01]\.\d{3}", printed)
-    assert re.search(r"best: (supervised|pseudo_label), accuracy 0\.\d{3}", printed)
+    assert re.search(r"best: supervised, accuracy 0\.\d{3}", printed)
 
 
 def notebook():
@@ -67,11 +66,11 @@ def test_the_notebook_runs(monkeypatch, capsys, tmp_path):
     first, *others = ["".join(cell["source"]) for cell in notebook()["cells"] if cell["cell_type"] == "code"]
     names = {}
     exec(first, names)
-    assert {"EPOCHS", "STEPS_PER_EPOCH"} <= set(names)
+    assert {"METHOD", "EPOCHS", "STEPS_PER_EPOCH"} <= set(names)
     names |= {"EPOCHS": 1, "STEPS_PER_EPOCH": 3}
     for source in others:
         exec(source, names)
     plt.close("all")
-    assert set(names["results"]) == {"supervised", "sesemi"}
-    assert len(capsys.readouterr().out.split("test error")) > 2
+    assert 0 < names["results"]["test_error"] < 100
+    assert re.search(r"sesemi: test error [\d.]+ %", capsys.readouterr().out)
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}

@@ -152,9 +152,9 @@ def test_the_layout_of_2019_lies_beside_the_code_only_in_a_checkout(tmp_path, mo
 def test_a_missing_set_names_the_last_place_to_put_it(tmp_path, monkeypatch, name):
     folder = {"cifar10": "cifar-10", "cifar100": "cifar-100", "svhn": "svhn"}[name]
     before = sorted(tmp_path.rglob("*"))
-    assert_one_clear_line(name, None, f"put it into {tmp_path / 'beside' / folder}, or give its folder with --data-dir")
+    assert_one_clear_line(name, None, f"put it into {tmp_path / 'beside' / folder}, or give its folder with `data_dir`")
     monkeypatch.setattr(files, "places", lambda folder: (tmp_path / "here" / folder,))
-    assert_one_clear_line(name, None, f"put it into {tmp_path / 'here' / folder}, or give its folder with --data-dir")
+    assert_one_clear_line(name, None, f"put it into {tmp_path / 'here' / folder}, or give its folder with `data_dir`")
     assert sorted(tmp_path.rglob("*")) == before
 
 
