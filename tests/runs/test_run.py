@@ -247,14 +247,15 @@ def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
 
 def test_a_run_stopped_between_epochs_or_after_the_last_step_loses_nothing(tmp_path, monkeypatch):
     """In this process: a signal right at the end of an epoch; then one at the very end; and a validation set."""
-    from sesemi.runs import callbacks, run
+    from sesemi.runs import callbacks
+    from sesemi.runs import run as runs
 
-    monkeypatch.setattr(run, "signals_to", contextlib.nullcontext)
+    monkeypatch.setattr(runs, "signals_to", contextlib.nullcontext)
     given = {"labels": 50, "validation": 0.2, "epochs": 3, "steps_per_epoch": 2, "batch_size": 4, "views": 1}
     given |= {"output": str(tmp_path), "quiet": True, "gpu": "cpu"}
 
     def run(name):
-        return run.run(*config.resolve({**given, "name": name}), say=lambda _: None)
+        return runs.run(*config.resolve({**given, "name": name}), say=lambda _: None)
 
     whole = run("whole")
     ends = []
