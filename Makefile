@@ -27,7 +27,7 @@ check: lint types coverage
 
 # The page about the settings, made from their declarations.
 docs: $(VENV)/.ready
-	$(BIN)/python -c "from sesemi.commands import train_flags; print(train_flags.reference(), end='')" > docs/settings.md
+	$(BIN)/python -c "import pathlib; from sesemi.commands import train_flags; pathlib.Path('docs/settings.md').write_text(train_flags.reference())"
 
 # Source archive and wheel, in dist/. The wheel is built from the archive, so nothing left over from before is in it.
 wheel: $(VENV)/.ready-dev

@@ -163,7 +163,8 @@ def test_classes_are_counted_and_slips_shown(root, rng):
     (root / "labeled/Cat").mkdir()
     write(root / "labeled/Cat/0.png", rng)
     assert (
-        "4 classes: Cat (1), cat (5), dog (5), sea horse (4); the same except for capitals: Cat, cat" in load(root).notes
+        "4 classes: Cat (1), cat (5), dog (5), sea horse (4); the same except for capitals: Cat, cat"
+        in load(root).notes
     )
     for number in range(20):
         (root / f"labeled/more {number}").mkdir()
