@@ -158,9 +158,8 @@ def test_a_run_traces_its_step_once_on_each_device_and_each_network_once(tmp_pat
 )
 def test_what_several_devices_cannot_do_is_one_line(tmp_path, capsys, monkeypatch, flags, words):
     from sesemi.commands import train
-    from sesemi.distribution import start
 
-    monkeypatch.setattr(start, "load_tensorflow", lambda **_: None)
+    monkeypatch.setattr(train, "start_tensorflow", lambda *_, **__: None)
     assert train.main([*SHORT, *flags.split(), "--output", str(tmp_path / "runs")]) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1

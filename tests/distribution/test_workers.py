@@ -159,9 +159,9 @@ def test_what_must_agree(monkeypatch):
     ):
         monkeypatch.setattr(workers, "share", lambda value, other=change: [own, own | other])
         with pytest.raises(InputError, match=words):
-            workers.same_for_all(own)
+            workers.same_for_all(None, own)
     monkeypatch.setattr(workers, "share", lambda value: [own, own])
-    assert workers.same_for_all(own) == [own, own]
+    assert workers.same_for_all(None, own) == [own, own]
 
 
 # Prints the hash of the code as it is, with a user's data beside the loaders, and with one line changed.
