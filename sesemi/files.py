@@ -92,13 +92,14 @@ def refuse_unwritable(setting: str, folder: Path) -> None:
 def lock(folder: Path) -> Iterator[None]:
     """Hold a folder, which is created if need be; the system lets go of it however the process ends.
 
-    A folder in which nothing was written is removed again.
+    A folder in which nothing was written is removed again, with the parents that were made for it.
 
     Raises:
         InputError: Another process holds it, or it cannot be written to.
     """
     import filelock
 
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = filelock.FileLock(folder / LOCK, blocking=False)
@@ -115,6 +116,10 @@ def lock(folder: Path) -> Iterator[None]:
         held.release()
         if {path.name for path in folder.iterdir()} <= {LOCK}:
             shutil.rmtree(folder, ignore_errors=True)
+            for place in made[1:]:
+                # Somebody else may have put something there.
+                with contextlib.suppress(OSError):
+                    place.rmdir()
 
 
 def _remove(path: Path) -> None:

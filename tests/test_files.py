@@ -94,6 +94,9 @@ def test_a_folder_is_held_by_one_and_removed_if_nothing_was_written(tmp_path):
             pass
         assert folder.is_dir()
     assert not folder.exists()
+    with files.lock(folder / "deep" / "er"):
+        pass
+    assert not folder.exists(), "nor what was made for it"
     with files.lock(folder):
         (folder / "x").write_text("x")
     with files.lock(folder):
