@@ -151,13 +151,13 @@ class Method(keras.layers.Layer):
             allowed = (False, True) if isinstance(default, bool) else (SHARED_CHOICES | self.choices).get(name)
             if allowed is not None:
                 if value not in allowed or type(value) is not type(allowed[0]):
-                    raise InputError(f"choose from {', '.join(map(str, allowed))}", setting=name, value=value)
+                    raise InputError(f"choose from {', '.join(map(str, allowed))}", setting=name, value=str(value))
                 continue
             kinds = int if isinstance(default, int) else (int, float)
             low, high = (SHARED_RANGES | self.ranges).get(name, (0.0, 1e6))
             if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
                 what = "a whole number" if kinds is int else "a number"
-                raise InputError(f"{what} from {low:g} to {high:g} is needed", setting=name, value=value)
+                raise InputError(f"{what} from {low:g} to {high:g} is needed", setting=name, value=str(value))
 
     def check_batches(self, *, labeled: int, unlabeled: int, joint_forward: bool, regularize_labeled: bool) -> None:
         """Refuse a composition of the batches that the method cannot work with.
