@@ -27,6 +27,9 @@ from sesemi.primitives import replicas  # noqa: E402
 from sesemi.training.classifier import Classifier  # noqa: E402
 from sesemi.training.model import SemiSupervisedModel  # noqa: E402
 
+# The rooms most of whose tests train whole runs.
+WHOLE_RUNS = ("runs", "distribution")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
@@ -40,7 +43,7 @@ def pytest_collection_modifyitems(items):
         if _shares_a_fixture(item) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
         slow, position = order.get(_group(item), (False, len(order)))
-        order[_group(item)] = (slow or item.get_closest_marker("slow") is not None, position)
+        order[_group(item)] = (slow or _is_slow(item), position)
 
     def place(item):
         slow, position = order[_group(item)]
@@ -52,6 +55,10 @@ def pytest_collection_modifyitems(items):
 def _group(item) -> str:
     marker = item.get_closest_marker("xdist_group")
     return item.nodeid if marker is None else marker.args[0]
+
+
+def _is_slow(item) -> bool:
+    return item.get_closest_marker("slow") is not None or item.path.parent.name in WHOLE_RUNS
 
 
 def _shares_a_fixture(item) -> bool:
@@ -171,6 +178,12 @@ def stop_at(monkeypatch):
         monkeypatch.setattr(callbacks.SaveAndStop, hook, stops_here)
 
     return arrange
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures of runs in this process are laid out, but not drawn, which takes a quarter of a short run."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"\x89PNG, undrawn"))
 
 
 @pytest.fixture(scope="session")

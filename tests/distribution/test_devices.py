@@ -8,6 +8,7 @@ from sesemi import config
 from sesemi.inference import predictions
 from sesemi.primitives import replicas
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 SHORT = ["--gpu", "cpu", "--labels", "20", "--epochs", "2", "--steps-per-epoch", "4", "--quiet"]
 
 

@@ -83,7 +83,8 @@ SEEN_TWICE = 14
 
 def of_each(cases):
     """Parameters whose tests run in one process for each case, so that what is trained for a case is trained once."""
-    return [pytest.param(case, marks=pytest.mark.xdist_group(f"contract {case}")) for case in cases]
+    marks = {case: [pytest.mark.slow, pytest.mark.xdist_group(f"contract {case}")] for case in cases}
+    return [pytest.param(case, marks=marks[case]) for case in cases]
 
 
 def build(small, case, **kwargs):

@@ -1,5 +1,7 @@
 """Several devices and one train the same: two logical CPU devices stand for two GPUs."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,6 +24,13 @@ def two():
     return replicas.on_devices(["CPU:0", "CPU:1"])
 
 
+@functools.cache
+def stream_of(small, strategy, start, stop):
+    """The batches of a strategy, in whose scope this is called; to trace their order takes long."""
+    sizes = {"labeled_batch_size": 12, "batch_size": 12}
+    return batches.index_batches(small.labeled, small.unlabeled, **sizes, seed=1, start=start, stop=stop)
+
+
 def train(small, strategy, method, *, steps=6, start=0, model=None, synchronized=True, total_steps=20, **how):
     if model is None:
         arguments = CONFIDENT.get(method, {}) | how
@@ -34,8 +43,7 @@ def train(small, strategy, method, *, steps=6, start=0, model=None, synchronized
             **arguments,
         )
     with model.distribute_strategy.scope():
-        sizes = {"labeled_batch_size": 12, "batch_size": 12}
-        stream = batches.index_batches(small.labeled, small.unlabeled, **sizes, seed=1, start=start, stop=steps)
+        stream = stream_of(small, strategy, start, steps)
         history = model.fit(stream, steps_per_epoch=steps - start, verbose=0, shuffle=False)
     return model, {name: values[0] for name, values in history.history.items()}
 

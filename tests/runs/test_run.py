@@ -195,7 +195,7 @@ EVERYTHING = (
 
 
 @pytest.mark.slow
-def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
+def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path, main):
     """SIGTERM within an epoch, then kill -9 on the way, then to the end; against a run that nobody disturbed."""
     job = ["--gpu", "cpu", "--epochs", "3", "--steps-per-epoch", "100", "--batch-size", "4", "--output", tmp_path]
     job += EVERYTHING
@@ -224,7 +224,7 @@ def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
     second.communicate()
     assert second.returncode == -signal.SIGKILL
     with lock(folder):
-        assert_one_line(script(*job, "--name", "broken"), "in use by another process")
+        assert_one_line(main(*job, "--name", "broken"), "in use by another process")
     third = script(*job, "--name", "broken")
     assert third.returncode == 0, third.stderr
     assert f"from step {step} of 300" in third.stdout
@@ -245,6 +245,7 @@ def test_stopped_killed_and_resumed_is_the_same_to_the_bit(tmp_path):
     assert not (folder / "checkpoints").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_stopped_between_epochs_or_after_the_last_step_loses_nothing(tmp_path, monkeypatch):
     """In this process: a signal right at the end of an epoch; then one at the very end; and a validation set."""
     from sesemi.runs import callbacks
@@ -287,6 +288,7 @@ def run_here(tmp_path, name, **given):
     return run.run(*config.resolve(given), say=lambda _: None), tmp_path / name
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
     import keras
 
@@ -339,6 +341,7 @@ def test_a_method_with_pseudo_labels_logs_how_they_fare_also_over_an_interruptio
         assert {"mask_ratio", "pseudo_label_accuracy"} <= set(next(csv.DictReader(file)))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_noisy_student_stopped_before_its_first_update_is_born_again(tmp_path, stop_at):
     """A signal right where a student is done: the next one is not in the checkpoint yet."""
     from sesemi.runs import callbacks
@@ -360,6 +363,7 @@ def test_a_noisy_student_stopped_before_its_first_update_is_born_again(tmp_path,
     assert [float(row["learning_rate"]) for row in rows] == [pytest.approx(0.05)] * 2 + [0.0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_best_epoch_and_promotions_are_those_of_the_teacher(tmp_path, monkeypatch):
     """A teacher that never moves: it is right by chance, and so are what it selects and what it promotes."""
     promoting = {"promote": "balanced", "promote_fraction": 0.05, "promote_from": 1, "promote_every": 5}
@@ -395,6 +399,7 @@ def test_the_best_epoch_and_promotions_are_those_of_the_teacher(tmp_path, monkey
     assert not before[1] & before[0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_promoted_images_are_trained_on_with_the_labels_they_were_given(tmp_path):
     """All images join after the first epoch, by what the network says of them; the rest of the run is another."""
     promoting = {"promote": "threshold", "promote_threshold": 0.0, "promote_from": 1, "promote_every": 5}
@@ -417,9 +422,12 @@ def test_promoted_images_are_trained_on_with_the_labels_they_were_given(tmp_path
     assert never["train_losses"] == plain["train_losses"]
 
 
-def test_a_run_can_take_the_labeled_images_of_another(tmp_path):
-    first, folder = run_here(tmp_path, "first", seed=1, validation=0.2)
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_can_take_the_labeled_images_of_another(tmp_path, finished):
+    folder, _ = finished
+    first = json.loads((folder / "results.json").read_text())
     second, _ = run_here(tmp_path, "second", seed=2, labels=None, labels_from=str(folder / "split.json"))
+    assert (first["seed"], second["seed"]) == (0, 2)
     assert first["split_sha256"] == second["split_sha256"]
     assert second["labels"] == 50
 
@@ -503,6 +511,7 @@ def test_what_does_not_go_together_is_one_line(tmp_path, capsys, flags, words):
     assert words in error
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_full_disk_stops_the_run_clearly(tmp_path, main):
     """A limit on the size of files makes the checkpoint fail as a full disk does."""
 
@@ -576,6 +585,7 @@ def test_strong_views_that_a_method_has_not_are_said_in_one_line(tmp_path, capsy
         assert (f"{flag}: {method} has no strong view; it changes nothing\n" in out) == said
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_quiet_prints_the_result_only_also_in_bfloat16_under_xla(tmp_path, main):
     how = ["--method", "supervised", "--views", "1", "--precision", "bfloat16", "--jit", "on"]
     done = main(*SHORT, *how, "--quiet", "--output", tmp_path)

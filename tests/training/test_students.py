@@ -83,17 +83,24 @@ def test_the_averages_and_the_slots_are_forgotten(small):
     assert all((a != b).any() for a, b in zip(drawn, trained(model), strict=True) if a.ndim > 1)
 
 
+@pytest.fixture(scope="module")
+def whole(small):
+    """All weights after a run that nobody disturbed."""
+    model = noisy(small)
+    small.fit(model, stop=TOTAL)
+    return [variable.numpy() for variable in model.weights]
+
+
 @pytest.mark.parametrize("stop", [BORN, BORN + 1])
-def test_a_resume_around_a_birth_is_exact(small, stop, tmp_path):
+def test_a_resume_around_a_birth_is_exact(small, whole, stop, tmp_path):
     """Right before it, where it is still to be done, and right after it, where it is not to be done again."""
-    whole, first, second = noisy(small), noisy(small), noisy(small)
-    small.fit(whole, stop=TOTAL)
+    first, second = noisy(small), noisy(small)
     small.fit(first, stop=stop)
     first.save_weights(tmp_path / "half.weights.h5")
     second.load_weights(tmp_path / "half.weights.h5")
     small.fit(second, start=stop, stop=TOTAL)
-    for a, b in zip(whole.weights, second.weights, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for a, b in zip(whole, second.weights, strict=True):
+        np.testing.assert_array_equal(a, b.numpy())
 
 
 def test_a_method_with_one_student_refuses_another(small):
