@@ -169,7 +169,9 @@ def test_classes_are_counted_and_slips_shown(root, rng):
     for number in range(20):
         (root / f"labeled/more {number}").mkdir()
         write(root / f"labeled/more {number}/0.png", rng)
-    assert any(note.startswith("24 classes: 1 to 5 labeled pictures each; the same except") for note in load(root).notes)
+    assert any(
+        note.startswith("24 classes: 1 to 5 labeled pictures each; the same except") for note in load(root).notes
+    )
 
 
 def test_everything_that_is_left_out_is_listed(root):

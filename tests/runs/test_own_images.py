@@ -214,12 +214,13 @@ def test_what_is_read_while_training_gives_the_same_bits_also_over_an_interrupti
     given = {"data_dir": str(digits), "method": method, "zca": method == "sesemi", **strong}
     _, whole = run(tmp_path, "whole", **given)
     # 220 pictures of 16 x 16 are a sixth of a MiB: nothing smaller can be said with the flag.
-    from sesemi.assembly import build
 
-    original = build._reading
+    original = materials_of._reading
     stop_at("on_train_batch_end", lambda saver, _: saver.step == 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "_reading", lambda c: datasets.Reading(side=original(c).side, limit=1000))
+        patch.setattr(
+            materials_of, "_reading", lambda c, quiet: datasets.Reading(side=original(c, quiet=quiet).side, limit=1000)
+        )
         with pytest.raises(callbacks.Interrupted, match="after step 5"):
             run(tmp_path, "streamed", **given)
         _, streamed = run(tmp_path, "streamed", **given)
@@ -248,12 +249,13 @@ def test_nothing_to_promote_is_said(digits, tmp_path):
 
 def test_a_picture_that_breaks_while_training_is_named(digits, tmp_path, monkeypatch, capsys):
     """Exit code 3; after it is mended the same command goes on."""
-    from sesemi.assembly import build
-    from sesemi.assembly.build import pipeline
+    from sesemi.pipeline import pixels
 
-    original, reads = build._reading, []
-    monkeypatch.setattr(build, "_reading", lambda c: datasets.Reading(side=original(c).side, limit=1000))
-    read = pipeline.StreamedPixels._read_now
+    original, reads = materials_of._reading, []
+    monkeypatch.setattr(
+        materials_of, "_reading", lambda c, quiet: datasets.Reading(side=original(c, quiet=quiet).side, limit=1000)
+    )
+    read = pixels.StreamedPixels._read_now
 
     def fails_once(self, index):
         reads.append(index)
@@ -261,7 +263,7 @@ def test_a_picture_that_breaks_while_training_is_named(digits, tmp_path, monkeyp
             self._source = datasets.lazy_images.ImageFiles([tmp_path / "gone.png"] * 500, 16)
         return read(self, index)
 
-    monkeypatch.setattr(pipeline.StreamedPixels, "_read_now", fails_once)
+    monkeypatch.setattr(pixels.StreamedPixels, "_read_now", fails_once)
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in SHORT.items()]
     where = ["--dataset", "folder", "--data-dir", str(digits), "--output", str(tmp_path), "--name", "a", "--quiet"]
     assert train.main([*where, *flags]) == 3
@@ -300,16 +302,19 @@ def test_extra_images_are_half_of_what_is_unlabeled(digits, tmp_path, rng):
 
 
 def test_extra_images_that_do_not_fit_are_read_while_training(digits, tmp_path, rng):
-    from sesemi.assembly import build
 
     np.save(tmp_path / "x.npy", rng.integers(0, 256, (100, 16, 16, 3)).astype(np.uint8))
     given = {"data_dir": str(digits), "extra_source": f"npy:{tmp_path / 'x.npy'}"}
     _, whole = run(tmp_path, "whole", **given)
-    original = build._reading
+    original = materials_of._reading
     with pytest.MonkeyPatch.context() as patch:
         # 220 pictures of the folder are 169 KB, its 160 for training and 100 others 200.
-        patch.setattr(build, "_reading", lambda c: datasets.Reading(side=original(c).side, limit=180_000))
-        patch.setattr(build.pipeline, "DevicePixels", None)
+        patch.setattr(
+            materials_of,
+            "_reading",
+            lambda c, quiet: datasets.Reading(side=original(c, quiet=quiet).side, limit=180_000),
+        )
+        patch.setattr(materials_of, "DevicePixels", None)
         _, streamed = run(tmp_path, "streamed", **given)
     identical(whole, streamed)
 
@@ -472,8 +477,8 @@ def test_the_script_with_tiny_images(cifar100, tmp_path):
     assert done.stdout.count("withdrawn by its authors in June 2020") == 1
     assert "200 labeled and 200 and 10 extra in the other pool, convnet; 1 epochs x 2 steps x 48 images" in done.stdout
     (folder,) = (tmp_path / "runs").iterdir()
-    settings = json.loads((folder / "config.json").read_text())["settings"]
-    assert (settings["dataset"], settings["labels"], settings["zca"], settings["flip"]) == (
+    settings, _ = config.from_json((folder / "config.json").read_text())
+    assert (settings.dataset, settings.labels, settings.zca, settings.flip) == (
         "cifar100",
         "all",
         True,

@@ -313,7 +313,7 @@ def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
     for file, key in (("model.keras", "validation_error"), ("model_student.keras", "student_validation_error")):
         probs = keras.models.load_model(folder / file).predict(digits.train_images[held_out], verbose=0)
         assert float(row[key]) == pytest.approx(100 * np.mean(probs.argmax(1) != digits.train_labels[held_out]))
-    settings = json.loads((folder / "config.json").read_text())["settings"]["arguments"]
+    settings = json.loads((folder / "config.json").read_text())["settings"]["method"]["arguments"]
     assert settings == {
         "weight": 3, "consistency": "mse", "ema_decay": 0.5, "two_heads": False, "logit_distance_cost": 0.01,
         "teacher_normalizes_by": "batch", "ramp": "sigmoid", "ramp_up": 0.075,
@@ -373,13 +373,13 @@ def test_the_best_epoch_and_promotions_are_those_of_the_teacher(tmp_path, monkey
     from sesemi.training import teacher
 
     monkeypatch.setattr(teacher.EMATeacher, "_move", lambda self, pairs, step: None)
-    pools, original = [], build.pipeline.index_batches
+    pools, original = [], build.index_batches
 
     def watch(labeled, unlabeled, **kwargs):
         pools.append((set(labeled.tolist()), set(unlabeled.tolist())))
         return original(labeled, unlabeled, **kwargs)
 
-    monkeypatch.setattr(build.pipeline, "index_batches", watch)
+    monkeypatch.setattr(build, "index_batches", watch)
     found, folder = run_here(tmp_path, "a", **given, **promoting)
     with open(folder / "log.csv") as file:
         rows = list(csv.DictReader(file))
