@@ -255,7 +255,7 @@ class FixedViews(Augmentation):
 WITH_DRAWN_VIEWS = {"fixmatch", "sesemi"}
 
 
-@pytest.mark.parametrize("case", of_each([*FEWER, *SPECIAL]))
+@pytest.mark.parametrize("case", of_each([*METHOD_NAMES, *SPECIAL]))
 def test_eager_equals_forced_xla(case, small):
     # So short a run that the students of noisy_student follow each other in it.
     short = {"total_steps": 3} if case.startswith("noisy_student") else {}
