@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from sesemi.augmentation import randaugment
-from sesemi.augmentation.randaugment import OPERATIONS, Operation, RandAugment
+from sesemi.augmentation import operations, randaugment
+from sesemi.augmentation.operations import OPERATIONS, Operation
+from sesemi.augmentation.randaugment import RandAugment
 from sesemi.primitives.rng import Draws
 
 
@@ -96,7 +97,7 @@ def test_operation_is_pillows_to_the_bit(name, pictures):
     changed = 0
     for kind, images in pictures.items():
         for magnitude in steps_of(name):
-            ours = np.asarray(randaugment.apply(name, images, np.full(len(images), magnitude), fill=91))
+            ours = np.asarray(operations.apply(name, images, np.full(len(images), magnitude), fill=91))
             expected = by_pillow(name, images, magnitude, fill=91)
             np.testing.assert_array_equal(ours, expected, err_msg=f"{kind}, {magnitude}")
             changed += (expected != images).any()
@@ -106,7 +107,7 @@ def test_operation_is_pillows_to_the_bit(name, pictures):
 def test_autocontrast_is_pillows_for_every_pair_of_extremes_under_xla():
     lows, highs = np.triu_indices(256)
     images = np.clip(np.arange(256)[:, None], lows, highs).reshape(16, 16, 16, -1).transpose(3, 0, 1, 2)
-    ours = tf.function(lambda images: randaugment.apply("autocontrast", images, [0.0]), jit_compile=True)(images)
+    ours = tf.function(lambda images: operations.apply("autocontrast", images, [0.0]), jit_compile=True)(images)
     low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
     scale = 255.0 / np.maximum(high - low, 1)
     expected = np.where(low == high, images, (images * scale + -low * scale).astype(int).clip(0, 255))
@@ -118,7 +119,7 @@ def test_blend_is_pillows_for_every_factor(jit):
     every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     factors = np.arange(OPERATIONS["brightness"].low, OPERATIONS["brightness"].high + 1) / 4096
     images = np.broadcast_to(every, (len(factors), 16, 16, 1))
-    ours = tf.function(lambda: randaugment.apply("contrast", images, factors), jit_compile=jit)()
+    ours = tf.function(lambda: operations.apply("contrast", images, factors), jit_compile=jit)()
     expected = np.concatenate([by_pillow("contrast", every[None], factor) for factor in factors])
     np.testing.assert_array_equal(ours, expected)
 
@@ -128,7 +129,7 @@ def test_rotation_is_pillows_for_every_angle(jit):
     image = crops(19, 24, count=1)
     steps = np.arange(OPERATIONS["rotate"].low, OPERATIONS["rotate"].high + 1, 7)
     angles, images = steps / 128, np.broadcast_to(image, (len(steps), *image.shape[1:]))
-    ours = tf.function(lambda: randaugment.apply("rotate", images, angles), jit_compile=jit)()
+    ours = tf.function(lambda: operations.apply("rotate", images, angles), jit_compile=jit)()
     np.testing.assert_array_equal(ours, np.concatenate([by_pillow("rotate", image, angle) for angle in angles]))
 
 
@@ -137,7 +138,7 @@ def test_rotation_is_pillows_for_every_angle(jit):
 def test_other_channels_are_treated_each_as_grey(name, channels):
     images = np.random.default_rng(1).integers(0, 256, (3, 9, 7, channels), dtype=np.uint8)
     magnitude = steps_of(name)[-2 if len(steps_of(name)) > 1 else 0]
-    ours = np.asarray(randaugment.apply(name, images, np.full(3, magnitude)))
+    ours = np.asarray(operations.apply(name, images, np.full(3, magnitude)))
     for channel in range(channels):
         expected = by_pillow(name, images[..., channel : channel + 1], magnitude)
         np.testing.assert_array_equal(ours[..., channel : channel + 1], expected)
@@ -149,7 +150,7 @@ def test_luma_of_other_channels_is_the_rounded_mean(channels):
     luma = np.floor(images.sum(-1, keepdims=True) / channels + 0.5)
     mean = np.floor(luma.mean((1, 2, 3), keepdims=True) + 0.5)
     for name, degenerate in (("color", luma), ("contrast", mean)):
-        ours = randaugment.apply(name, images, np.full(5, 0.25))
+        ours = operations.apply(name, images, np.full(5, 0.25))
         np.testing.assert_array_equal(ours, np.floor(degenerate + 0.25 * (images - degenerate)))
 
 
@@ -157,7 +158,7 @@ def test_each_image_has_its_own_magnitude(pictures):
     images = pictures["photos"][:6]
     for name, operation in OPERATIONS.items():
         magnitudes = np.linspace(operation.low, operation.high, 6).astype(int) / operation.unit
-        ours = randaugment.apply(name, images, magnitudes)
+        ours = operations.apply(name, images, magnitudes)
         for image, magnitude, found in zip(images, magnitudes, ours, strict=True):
             np.testing.assert_array_equal(found, by_pillow(name, image[None], magnitude)[0])
 

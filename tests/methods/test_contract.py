@@ -352,11 +352,10 @@ def test_sesemi_is_the_published_loss_of_the_six_transforms_of_unflipped_images(
 
 
 def test_asl_draws_its_second_branch_from_the_labeled_images():
-
     pools = {}
     for method in ("sesemi", "supervised", "asl"):
         materials = materials_of.gather(config.resolve({"method": method, "labels": 20})[0])
-        pools[method] = (len(materials.pool), materials.config.steps_per_epoch)
+        pools[method] = (len(materials.pool), materials.steps_per_epoch)
     assert pools == {"sesemi": (1000, 62), "supervised": (1000, 62), "asl": (20, 1)}
 
 

@@ -86,7 +86,7 @@ def test_learning_rate_is_polynomial_in_the_step():
     from sesemi.assembly import build
 
     resolved, _ = config.resolve({"dataset": "cifar10", "epochs": 5, "steps_per_epoch": 20})
-    optimizer = build.optimizer(resolved)
+    optimizer = build.optimizer(resolved, 100)
     optimizer.build([keras.Variable(np.zeros(1))])
     for step in (0, 1, 37, 99, 100, 120):
         optimizer.iterations.assign(step)
