@@ -24,15 +24,16 @@ def load(name: str, data_dir: str | Path | None = None, how: Reading | None = No
 
     Args:
         name: Name of a file of this folder with a ``load``, or ``tfds:NAME``.
-        data_dir: where to look and nowhere else; None: the 2019 layout, see `files.places`, then a download.
-        how: of what has no size of its own: the last two.
+        data_dir: The only place to look at; None: the 2019 layout, see `files.places`, then a download.
+        how: Size and more, for ``folder`` and ``tfds:NAME``, which have no size of their own.
 
     Returns:
         The images as uint8, see `ImageData`.
 
     Raises:
-        ValueError: unknown name, or a file that is not what it should be.
-        FileNotFoundError: a file is missing; the message says where to get it and where to put it.
+        ValueError: If the name is unknown, a file is missing (an `InputError` says where to get it),
+            or a file is not what it should be.
+        FileNotFoundError: If some of the files of a set are there, but not all.
     """
     how, place = how or Reading(), None if data_dir is None else Path(data_dir)
     if name == "folder":

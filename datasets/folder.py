@@ -48,7 +48,6 @@ def load(root: Path | None, how: Reading) -> ImageData:
             does not name gets none from it.
 
     Raises:
-        FileNotFoundError: If a picture of the table is missing.
         ValueError: If a folder or the table is missing, there is nothing to train on, or a fault cannot be left out.
     """
     if root is None:

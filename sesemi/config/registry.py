@@ -44,7 +44,7 @@ class DatasetFacts:
         labels: Default number of labeled images, or ``"all"``.
         flip: True if an image that is mirrored left-right keeps its class.
         zca: True if the 2019 program whitened it.
-        epochs: Default number of epochs, of ``train // batch_size`` steps each.
+        epochs: Default number of epochs; ``steps_per_epoch`` says how long each is.
         source: Source of `labels` and `epochs`.
     """
 
