@@ -1,6 +1,8 @@
 """ConvNet: the thirteen-layer network of Laine & Aila 2017 (Table 5) without its noise, as in Tran 2019.
 
-Others call it CNN-13. On 32 x 32 images the feature map is 6 x 6 x 128.
+Weights, biases and BatchNorm are Tran's. Laine & Aila normalize the weights and the batch's mean alone, start from
+another spread, and drop half of the units out after both poolings. Others call it CNN-13. On 32 x 32 images the
+feature map is 6 x 6 x 128.
 """
 
 import keras

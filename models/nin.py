@@ -1,6 +1,7 @@
 """NiN: Network in Network (Lin et al. 2014, arXiv:1312.4400) with BatchNorm, as in the program of Tran 2019.
 
-On 32 x 32 images the feature map is 8 x 8 x 192.
+Lin et al. have no BatchNorm, drop out after both poolings, pool 3 x 3 windows, and end with ten filters. On 32 x 32
+images the feature map is 8 x 8 x 192.
 """
 
 import keras

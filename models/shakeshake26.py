@@ -3,12 +3,16 @@
 It has twelve blocks, 96, 192 and 384 wide, of two branches with two convolutions each. Each block averages its branches
 here. In training they are shaken (`sesemi.primitives.layers.ShakeShake` takes the place of each Average). On 32 x 32
 images the feature map is 8 x 8 x 384.
+
+Padding, BatchNorm (momentum .9, epsilon 1e-5) and initial kernels are those of the authors' PyTorch program
+(``cifar_shakeshake26``); its two halves of the shortcut are one grouped convolution there. Only the biases of that
+convolution start elsewhere: at zero, and PyTorch's are uniform in +-1 / sqrt(channels).
 """
 
 import keras
 
 from sesemi.errors import InputError
-from sesemi.models.layers import conv
+from sesemi.models.layers import fan_out_normal
 
 SMALLEST = 8
 _BLOCKS = 4
@@ -23,7 +27,7 @@ def trunk(input_shape: tuple[int, int, int], dropout: float) -> keras.Model:
     if dropout:
         raise InputError("shakeshake26 has no place for it", setting="trunk_dropout", value=dropout, cure="use 0")
     inputs = keras.Input(input_shape)
-    x = conv(inputs, 16, 3, use_bias=False)
+    x = _conv(inputs, 16, 3)
     for group, width in enumerate((96, 192, 384)):
         for block in range(_BLOCKS):
             x = _block(x, width, stride=2 if group and not block else 1)
@@ -36,19 +40,30 @@ def _block(x, width: int, stride: int):
     if stride > 1:
         shortcut = _norm(_halve(x, width))
     elif x.shape[-1] != width:
-        shortcut = _norm(conv(x, width, 1, use_bias=False))
+        shortcut = _norm(_conv(x, width, 1))
     return keras.layers.Add()([shortcut, keras.layers.Average()(branches)])
 
 
 def _branch(x, width: int, stride: int):
-    x = keras.layers.ReLU()(x)
-    x = keras.layers.Conv2D(width, 3, strides=stride, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    x = _conv(keras.layers.ReLU()(x), width, 3, stride)
     x = keras.layers.ReLU()(_norm(x))
-    return _norm(conv(x, width, 3, use_bias=False))
+    return _norm(_conv(x, width, 3))
 
 
 def _norm(x):
-    return keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x)
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+
+
+def _conv(x, filters: int, size: int, stride: int = 1):
+    """Add a convolution without bias, padded by one on every edge if it is 3 x 3.
+
+    At stride 2 Keras' "same" would pad an even image on its right and lower edge alone.
+    """
+    padding = "same"
+    if stride > 1:
+        x, padding = keras.layers.ZeroPadding2D(size // 2)(x), "valid"
+    how = {"strides": stride, "padding": padding, "use_bias": False, "kernel_initializer": fan_out_normal()}
+    return keras.layers.Conv2D(filters, size, **how)(x)
 
 
 def _halve(x, width: int):
@@ -59,4 +74,6 @@ def _halve(x, width: int):
     x = keras.layers.ReLU()(x)
     odd = keras.layers.ZeroPadding2D(((0, 1), (0, 1)))(keras.layers.Cropping2D(((1, 0), (1, 0)))(x))
     halves = [keras.layers.AveragePooling2D(1, strides=2)(pixels) for pixels in (x, odd)]
-    return keras.layers.Concatenate()([conv(half, width // 2, 1) for half in halves])
+    # Both halves count as one convolution of `width` filters, as in the authors' program.
+    convs = [keras.layers.Conv2D(width // 2, 1, kernel_initializer=fan_out_normal(1.0)) for _ in halves]
+    return keras.layers.Concatenate()([conv(half) for conv, half in zip(convs, halves, strict=True)])

@@ -1,7 +1,8 @@
 """WRN-28-2 (Zagoruyko & Komodakis 2016, arXiv:1605.07146) in the max-pool variant of Tran 2019.
 
-The first block of a group widens at stride 1. Groups 2 and 3 are halved by max-pooling after it. On 32 x 32 images the
-feature map is 8 x 8 x 128.
+The first block of a group widens at stride 1. Groups 2 and 3 are halved by max-pooling after it. Each group
+ends with BatchNorm and ReLU; there are no biases; ReLU in place of LeakyReLU. MixMatch's, FixMatch's and USB's WRN-28-2
+is another network: `models.wrn28_2`. On 32 x 32 images the feature map is 8 x 8 x 128.
 """
 
 import keras

@@ -81,6 +81,10 @@ def network(method: str, dataset: str) -> str:
         return "mini"
     if is_any_size(dataset):
         return "wrn"
+    if method in _STRONG:
+        return "wrn28_8" if dataset == "cifar100" else "wrn28_2"
+    if method == "mixmatch":
+        return "wrn28_2"
     return "cnn13" if method in _TRICKS else "wrn"
 
 

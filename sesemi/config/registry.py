@@ -31,7 +31,7 @@ METHODS = {
     "remixmatch": "remixmatch:ReMixMatch",
 }
 # Files in `models/`.
-NETWORKS = ("convnet", "wrn", "nin", "mini", "cnn13", "shakeshake26")
+NETWORKS = ("convnet", "wrn", "nin", "mini", "cnn13", "shakeshake26", "wrn28_2", "wrn28_8", "wrn37_2")
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def for_training(model: keras.Model, *, synchronized: bool = False) -> keras.Mod
 
 
 def for_export(model: keras.Model) -> keras.Model:
-    """Return the inverse of `for_training`: stock layers in float32, with the same weights."""
+    """Return the inverse of `for_training`: stock layers in float32, with the same weights, which can be trained."""
     return _swap(model, _STOCK, dtype="float32", synchronized=False)
 
 
@@ -154,7 +154,8 @@ def _swap(model: keras.Model, classes: dict[type, type], dtype: str | None, sync
     def clone(layer):
         config = layer.get_config()
         if dtype is not None:
-            config["dtype"] = dtype
+            # The layers of a teacher are frozen, each by itself.
+            config |= {"dtype": dtype, "trainable": True}
         if isinstance(layer, keras.layers.BatchNormalization):
             config["synchronized"] = synchronized
         return classes.get(type(layer), type(layer)).from_config(config)

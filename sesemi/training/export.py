@@ -1,4 +1,4 @@
-"""Exported classifier: stock Keras layers, raw uint8 pixels in, class probabilities out."""
+"""Exported classifier: stock Keras layers, raw pixels in, class probabilities out."""
 
 from pathlib import Path
 
@@ -16,8 +16,9 @@ def build(classifier: Classifier) -> keras.Model:
         classifier: Trained classifier.
 
     Returns:
-        A functional model from uint8 ``[B, H, W, C]`` to float32 ``[B, classes]``. Its layer ``preprocess`` maps pixels
-        to the input of the trunk. Its layer ``classifier`` maps that to probabilities.
+        A functional model from pixels ``[B, H, W, C]`` in 0 … 255, of uint8 or float, to float32 ``[B, classes]``. Its
+        layer ``preprocess`` maps pixels to the input of the trunk, and is frozen. Its layer ``classifier`` maps that to
+        probabilities, and can be trained, also where `classifier` is a teacher.
     """
     trunk = layers.for_export(classifier.trunk)
     pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")
@@ -30,7 +31,7 @@ def build(classifier: Classifier) -> keras.Model:
     preprocess = keras.models.clone_model(classifier.preprocess)
     preprocess.set_weights(classifier.preprocess.get_weights())
     preprocess.trainable = False
-    pixels = keras.Input(classifier.image_shape, dtype="uint8", name="pixels")
+    pixels = keras.Input(classifier.image_shape, dtype="float32", name="pixels")
     return keras.Model(pixels, core(preprocess(pixels)), name="sesemi_classifier")
 
 

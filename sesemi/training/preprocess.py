@@ -31,7 +31,7 @@ class Whitening(NamedTuple):
     matrix: np.ndarray
 
 
-def build(shape: tuple[int, int, int], *, scale: float = 55.0, whiten: bool = False) -> keras.Sequential:
+def build(shape: tuple[int, int, int], *, scale: float = 55.0, whiten: bool = False) -> keras.Model:
     """Return layers from raw pixels to the input of the trunk.
 
     GCN of an image is ``scale * (x - mean(x)) / ||x - mean(x)||``, over all its pixels and channels. It is a
@@ -43,11 +43,11 @@ def build(shape: tuple[int, int, int], *, scale: float = 55.0, whiten: bool = Fa
         whiten: True adds the ZCA layer; `set_whitening` fills it.
 
     Returns:
-        A frozen model from ``[B, H, W, C]`` uint8 (or float in 0 … 255) to float32 of the same shape.
+        A frozen model from ``[B, H, W, C]``, of any type of number, to float32 of the same shape. Floats are taken as
+        they are, nothing is rounded; since GCN divides by the norm, images in 0 … 1 give what those in 0 … 255 give.
     """
     features = math.prod(shape)
     layers = [
-        keras.Input(shape, dtype="uint8"),
         keras.layers.Rescaling(1.0, dtype="float32", name="to_float"),
         keras.layers.LayerNormalization(
             axis=(1, 2, 3), center=False, scale=False, epsilon=_EPSILON, dtype="float32", name="gcn"
@@ -60,13 +60,17 @@ def build(shape: tuple[int, int, int], *, scale: float = 55.0, whiten: bool = Fa
             keras.layers.Dense(features, kernel_initializer="zeros", dtype="float32", name="zca"),
             keras.layers.Reshape(shape, dtype="float32"),
         ]
-    model = keras.Sequential(layers, name="preprocess")
+    # An input of uint8 would cut the fractions of floats off, and under mixed precision a Sequential would round them.
+    x = inputs = keras.Input(shape, dtype="float32")
+    for layer in layers:
+        x = layer(x)
+    model = keras.Model(inputs, x, name="preprocess")
     # The constructor's argument would freeze the container only, not the whitening inside it.
     model.trainable = False
     return model
 
 
-def set_whitening(preprocess: keras.Sequential, whitening: Whitening) -> None:
+def set_whitening(preprocess: keras.Model, whitening: Whitening) -> None:
     """Fill the ZCA layer of `build`."""
     mean, matrix = whitening
     preprocess.get_layer("zca").set_weights([matrix, -mean @ matrix])

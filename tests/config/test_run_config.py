@@ -191,7 +191,7 @@ def test_every_preset_is_valid():
     [
         ("pi_model", "cnn13", 400, 100, "sgd", 0.1),
         ("mean_teacher", "cnn13", 400, 100, "sgd", 0.1),
-        ("mixmatch", "wrn", 128, 64, "adam", 0.002),
+        ("mixmatch", "wrn28_2", 128, 64, "adam", 0.002),
         ("sesemi", "wrn", 50, 16, "sgd", 0.05),
     ],
 )
@@ -261,7 +261,7 @@ def test_labels_per_class_are_labels():
 def test_fixmatch_has_the_settings_of_its_paper():
     found, origins = resolve(method="fixmatch", dataset="cifar10")
     assert found.epochs * found.steps_per_epoch == 2**20
-    assert (found.batch_size, found.labeled_batch_size, found.network) == (7 * 64, 64, "wrn")
+    assert (found.batch_size, found.labeled_batch_size, found.network) == (7 * 64, 64, "wrn28_2")
     assert (found.learning_rate, found.momentum, found.schedule, found.l2) == (0.03, 0.9, "cosine_7_16", 2.5e-4)
     assert (found.shift, found.noise, found.zca, found.joint_forward, found.strong_level) == (
         4,
@@ -278,6 +278,12 @@ def test_fixmatch_has_the_settings_of_its_paper():
 def test_fixmatch_decays_more_on_cifar100():
     """1e-3 in PyTorch's convention."""
     assert resolve(method="fixmatch", dataset="cifar100")[0].l2 == 5e-4
+
+
+def test_methods_of_google_and_usb_train_their_own_wide_networks():
+    assert resolve(method="fixmatch", dataset="cifar100")[0].network == "wrn28_8"
+    assert resolve(method="flexmatch", dataset="svhn")[0].network == "wrn28_2"
+    assert resolve(method="fixmatch", dataset="digits")[0].network == "mini"
 
 
 def test_svhn_caps_the_thresholds_of_freematch():

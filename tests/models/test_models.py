@@ -9,6 +9,8 @@ from sesemi.config import registry
 from sesemi.methods import METHODS, Sizes
 from sesemi.training.classifier import Classifier
 
+STRIDED = ("wrn28_2", "wrn28_8", "wrn37_2")
+
 
 def count(variables):
     return sum(math.prod(v.shape) for v in variables)
@@ -44,28 +46,116 @@ def test_settings_of_the_layers(name):
     norms = [layer for layer in trunk.layers if isinstance(layer, keras.layers.BatchNormalization)]
     convs = [layer for layer in trunk.layers if isinstance(layer, keras.layers.Conv2D)]
     relus = [layer for layer in trunk.layers if isinstance(layer, keras.layers.ReLU)]
-    assert all((layer.momentum, layer.epsilon) == (0.99, 1e-3) for layer in norms)
-    assert all(isinstance(layer.kernel_initializer, keras.initializers.HeNormal) for layer in convs)
+    published = {"shakeshake26": (0.9, 1e-5), **dict.fromkeys(STRIDED, (0.999, 1e-3))}
+    assert {(layer.momentum, layer.epsilon) for layer in norms} == {published.get(name, (0.99, 1e-3))}
     if name != "shakeshake26":
-        assert {layer.use_bias for layer in convs} == {name in ("convnet", "cnn13", "nin")}
-    assert {float(layer.negative_slope) for layer in relus} == {0.1 if name in ("convnet", "cnn13") else 0.0}
+        assert {layer.use_bias for layer in convs} == {name in ("convnet", "cnn13", "nin", *STRIDED)}
+    assert {float(layer.negative_slope) for layer in relus} == {0.1 if name in ("convnet", "cnn13", *STRIDED) else 0.0}
     assert all(type(layer).__module__.startswith("keras.") for layer in trunk.layers)
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in trunk.layers)
 
 
-@pytest.mark.parametrize(("name", "places"), [("convnet", 2), ("nin", 2), ("mini", 2), ("wrn", 9)])
+@pytest.mark.parametrize(("name", "places"), [("convnet", 2), ("nin", 2), ("mini", 2), ("wrn", 9), ("wrn28_2", 12)])
 def test_dropout_inside_the_trunk(name, places):
     trunk = models.build(name, (32, 32, 3), 0.5)
     assert [layer.rate for layer in trunk.layers if isinstance(layer, keras.layers.Dropout)] == [0.5] * places
 
 
 @pytest.mark.parametrize("name", registry.NETWORKS)
-def test_kernels_have_the_he_normal_spread(name):
+def test_kernels_have_the_spread_of_their_source(name):
+    """Of Tran's networks by the channels that come in (He et al. 2015), of the others' by the filters."""
     keras.utils.set_random_seed(0)
+    by_filters = name in (*STRIDED, "shakeshake26")
     for layer in models.build(name, (32, 32, 3)).layers:
         if isinstance(layer, keras.layers.Conv2D) and layer.kernel.shape[2] > 8:
-            fan_in = math.prod(layer.kernel.shape[:3])
-            assert abs(np.std(layer.kernel.numpy()) / math.sqrt(2 / fan_in) - 1) < 0.1
+            height, width, channels, filters = layer.kernel.shape
+            halves = 2 if name == "shakeshake26" and layer.use_bias else 1
+            variance = 2 / (height * width * (filters * halves if by_filters else channels))
+            assert abs(np.std(layer.kernel.numpy()) / math.sqrt(variance) - 1) < 0.1
+
+
+def weights_with_a_head(name, side, classes):
+    trunk = models.build(name, (side, side, 3))
+    return count(trunk.trainable_variables) + (trunk.output_shape[-1] + 1) * classes
+
+
+def test_the_wide_networks_of_fixmatch_have_the_published_number_of_weights():
+    assert weights_with_a_head("wrn28_2", 32, 10) == 1_469_642
+    assert round(weights_with_a_head("wrn28_8", 32, 100) / 1e6, 1) == 23.4
+    assert round(weights_with_a_head("wrn37_2", 96, 10) / 1e6, 1) == 5.9
+    assert models.build("wrn28_2", (32, 32, 3)).output_shape[1:] == (8, 8, 128)
+
+
+def test_wrn37_2_has_a_fourth_group():
+    trunk = models.build("wrn37_2", (96, 96, 3))
+    assert trunk.output_shape[1:] == (12, 12, 256)
+    # Four groups of four blocks with two convolutions each, and the first: 37 layers deep with four shortcuts.
+    kernels = [layer.kernel_size for layer in trunk.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert (kernels.count((3, 3)), kernels.count((1, 1))) == (33, 4)
+
+
+def random_weights(model):
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        values = [rng.normal(size=w.shape) for w in layer.get_weights()]
+        if isinstance(layer, keras.layers.BatchNormalization):
+            values = [0.5 + np.abs(value) for value in values]
+        layer.set_weights(values)
+
+
+def convolve(images, layer, before, after):
+    """Slide a kernel over ``[B, H, W, C]`` in float64, with so many zeros before and after."""
+    kernel, *bias = layer.get_weights()
+    size, stride = kernel.shape[0], layer.strides[0]
+    edges = (before, after)
+    padded = np.pad(np.float64(images), ((0, 0), edges, edges, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+    found = np.einsum("bhwcij,ijcf->bhwf", windows, np.float64(kernel))
+    return found + bias[0] if bias else found
+
+
+def normalize(images, layer, epsilon):
+    gamma, beta, mean, variance = layer.get_weights()
+    return (images - mean) / np.sqrt(variance + epsilon) * gamma + beta
+
+
+def test_a_branch_of_shakeshake26_pads_and_normalizes_as_the_authors_program():
+    """PyTorch: padding 1 on every edge at stride 2 too, epsilon 1e-5."""
+    from sesemi.models import shakeshake26
+
+    inputs = keras.Input((6, 6, 2))
+    branch = keras.Model(inputs, shakeshake26._branch(inputs, 3, stride=2))
+    random_weights(branch)
+    first, second = [layer for layer in branch.layers if isinstance(layer, keras.layers.Conv2D)]
+    norms = [layer for layer in branch.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    images = np.random.default_rng(1).normal(size=(2, 6, 6, 2)).astype(np.float32)
+    x = normalize(convolve(np.maximum(images, 0), first, 1, 1), norms[0], 1e-5)
+    expected = normalize(convolve(np.maximum(x, 0), second, 1, 1), norms[1], 1e-5)
+    assert expected.shape == (2, 3, 3, 3)
+    np.testing.assert_allclose(branch(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("activate_before", [True, False])
+def test_a_widening_block_of_fixmatch_is_that_of_its_program(activate_before):
+    """TensorFlow: at stride 2 an even image is padded on its right and lower edge; the shortcut sees even pixels."""
+    from sesemi.models import strided_wrn
+
+    inputs = keras.Input((6, 6, 2))
+    block = keras.Model(inputs, strided_wrn._block(inputs, 3, stride=2, activate_before=activate_before, rate=0.0))
+    random_weights(block)
+    convs = [layer for layer in block.layers if isinstance(layer, keras.layers.Conv2D)]
+    first, second = [layer for layer in convs if layer.kernel_size == (3, 3)]
+    shortcut = next(layer for layer in convs if layer.kernel_size == (1, 1))
+    norms = [layer for layer in block.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    images = np.random.default_rng(1).normal(size=(2, 6, 6, 2)).astype(np.float32)
+
+    def leaky(x):
+        return np.where(x > 0, x, 0.1 * x)
+
+    active = leaky(normalize(images, norms[0], 1e-3))
+    x = leaky(normalize(convolve(active, first, 0, 1), norms[1], 1e-3))
+    way = convolve(active if activate_before else images, shortcut, 0, 0)
+    np.testing.assert_allclose(block(images), way + convolve(x, second, 1, 1), rtol=1e-4, atol=1e-4)
 
 
 def test_shakeshake26_has_the_published_size_and_two_branches_a_block():

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -57,3 +58,17 @@ def test_nothing_of_it_is_trained():
 def test_whitening_needs_two_images():
     with pytest.raises(ValueError, match="two images"):
         preprocess.fit_whitening(np.zeros((1, 4, 4, 1), np.uint8))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_floats_are_taken_as_they_are(rng, policy):
+    """An input of uint8 would cut their fractions off: images in 0 … 1 would be black."""
+    keras.config.set_dtype_policy(policy)
+    images = rng.uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
+    model = preprocess.build((8, 8, 3))
+    flat = images.reshape(4, -1).astype(np.float64)
+    centred = flat - flat.mean(axis=1, keepdims=True)
+    expected = 55 * centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.asarray(model(images)).reshape(4, -1), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model(images / 255), model(images), rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(model(np.uint8(images)), model(np.floor(images)))
