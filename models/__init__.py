@@ -4,6 +4,7 @@ import importlib
 
 import keras
 
+from sesemi import keras_settings as keras_settings
 from sesemi.errors import InputError
 
 

@@ -4,7 +4,10 @@ Public names are loaded on first use, so that ``import sesemi`` (and with it ``-
 """
 
 import importlib
-import os.path
+import os
+
+# ~/.keras/keras.json may name another backend; what the environment names comes first (`sesemi.keras_settings`).
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 # In a checkout `models` and `datasets` lie beside this package; installed, they lie in it.
 if not os.path.isdir(os.path.join(__path__[0], "models")):

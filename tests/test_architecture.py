@@ -27,6 +27,7 @@ FLOORS = {
     "models": 1,
     "datasets": 1,
     "files": 1,
+    "keras_settings": 0,
     "errors": 0,
     "terminal": 0,
     "": 0,

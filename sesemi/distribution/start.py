@@ -1,8 +1,9 @@
 """Start of TensorFlow: in one place, and without the lines that it writes to a user's terminal."""
 
 import os
+import warnings
 
-from sesemi.terminal import stderr_aside
+from sesemi.terminal import stderr_aside, tell
 
 
 def start_tensorflow(gpu: str | None = None, *, cpus: int = 1, workers: bool = False) -> None:
@@ -23,6 +24,10 @@ def start_tensorflow(gpu: str | None = None, *, cpus: int = 1, workers: bool = F
     with stderr_aside():
         import tensorflow as tf
 
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            from sesemi import keras_settings as keras_settings
+
         for device in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(device, True)
         if cpus > 1:
@@ -34,3 +39,6 @@ def start_tensorflow(gpu: str | None = None, *, cpus: int = 1, workers: bool = F
             replicas.of_workers()
         tf.config.list_logical_devices()
         tf.zeros(()) + 0.0
+    for warning in told:
+        if issubclass(warning.category, UserWarning):
+            tell(str(warning.message))

@@ -1,6 +1,10 @@
 """Exported classifier: stock Keras layers, raw pixels in, class probabilities out."""
 
+import json
+import os
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -35,6 +39,50 @@ def build(classifier: Classifier) -> keras.Model:
     return keras.Model(pixels, core(preprocess(pixels)), name="sesemi_classifier")
 
 
+# Oldest Keras that reads what `save` writes, and what later ones added to the description of a layer, at its default.
+OLDEST_KERAS = "3.8.0"
+_ADDED: dict[str, Any] = {
+    "ragged": False,
+    "input_axes": None,
+    "output_axes": None,
+    "lora_alpha": None,
+    "quantization_config": None,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+}
+
+
 def save(model: keras.Model, path: Path) -> None:
-    """Write ``path`` (``.keras``) whole or not at all."""
-    write(path, model.save)
+    """Write ``path`` (``.keras``) whole or not at all, so that Keras from `OLDEST_KERAS` on reads it.
+
+    Older ones know fewer arguments of layers and initializers; those that have their defaults are left out.
+
+    Raises:
+        sesemi.files.WriteError: The disk refuses.
+    """
+    write(path, lambda partial: _save(model, partial))
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    model.save(path)
+    cleaned = path.with_name(f"cleaned-{path.name}")
+    try:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(cleaned, "w") as new:
+            for entry in old.infolist():
+                content = old.read(entry)
+                if entry.filename == "config.json":
+                    content = json.dumps(_without_added(json.loads(content))).encode()
+                new.writestr(entry, content)
+        os.replace(cleaned, path)
+    finally:
+        cleaned.unlink(missing_ok=True)
+
+
+def _without_added(value):
+    if isinstance(value, list):
+        return [_without_added(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {k: v for k, v in value.items() if not (k in _ADDED and v == _ADDED[k])}
+    return {name: _without_added(item) for name, item in kept.items()}
