@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from sesemi.files import write
-from sesemi.runs import alarms
+from sesemi.runs import alarms, weights
 from sesemi.runs.checkpoints import Checkpoints
 
 
@@ -102,8 +102,8 @@ class KeepBest(keras.callbacks.Callback):
     """Keep the weights of the epoch with the lowest validation error. Of several such epochs, the first is kept.
 
     Args:
-        path: Path of the weights, which ends with ``.weights.h5``.
-        state: Best so far, ``{"epoch", "error"}``, or an empty dict. It is changed in place.
+        path: Path of the weights, as `sesemi.runs.weights` writes them.
+        state: Best so far, ``{"epoch", "error", "sha256"}``, or an empty dict. It is changed in place.
     """
 
     def __init__(self, path: Path, state: dict[str, float]):
@@ -114,8 +114,9 @@ class KeepBest(keras.callbacks.Callback):
         """Keep the weights if the error is the lowest so far."""
         if logs["validation_error"] < self._state.get("error", math.inf):
             evaluated, *_ = self.model.networks_by_name.values()
-            write(self._path, evaluated.save_weights)
-            self._state.update(epoch=epoch + 1, error=logs["validation_error"])
+            content = weights.to_bytes(evaluated.variables)
+            write(self._path, content)
+            self._state.update(epoch=epoch + 1, error=logs["validation_error"], sha256=weights.digest(content))
 
 
 class SaveAndStop(keras.callbacks.Callback):

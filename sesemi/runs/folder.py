@@ -31,7 +31,7 @@ class RunFolder:
         self.split_file, self.environment_file = path / "split.json", path / "environment.json"
         self.log, self.left_out = path / "log.csv", path / "left_out.csv"
         self.promoted, self.pseudo_labels = path / "promoted.csv", path / "pseudo_labels.csv"
-        self.checkpoints, self.best_weights = path / "checkpoints", path / "best.weights.h5"
+        self.checkpoints, self.best_weights = path / "checkpoints", path / "best.weights.npz"
         self.model, self.best_model = path / "model.keras", path / "model_best_validation.keras"
         self.predictions, self.report = path / "predictions.npz", path / "report.html"
 
@@ -130,7 +130,7 @@ class RunFolder:
             raise InputError(
                 f"{self.split_file} is damaged ({error})", cure="remove the folder, or give another `name`"
             ) from error
-        if any(split.get(name) != value for name, value in before.items()):
+        if not isinstance(before, dict) or any(before.get(name) != value for name, value in split.items()):
             raise InputError(f"{self.path}: the data or the split differ from those the run began with", cure=_ANOTHER)
 
     def write_beginning(

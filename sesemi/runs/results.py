@@ -12,9 +12,11 @@ from sesemi.assembly.materials import Materials
 from sesemi.assembly.plan import peak_memory_mib
 from sesemi.assembly.preview import views_rows
 from sesemi.config import Origins, RunConfig
+from sesemi.errors import InputError
 from sesemi.files import write
 from sesemi.inference import metrics, predictions, saved
 from sesemi.report import page, pictures
+from sesemi.runs import weights
 from sesemi.runs.environment import versions
 from sesemi.runs.folder import RunFolder
 from sesemi.training import export
@@ -133,7 +135,13 @@ def _export(network: Classifier, path: Path, materials: Materials) -> keras.Mode
 def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
     folder, data = RunFolder(materials.config.run_dir), materials.data
     network, *_ = model.networks_by_name.values()
-    network.load_weights(folder.best_weights)
+    content = folder.best_weights.read_bytes()
+    if weights.digest(content) != best["sha256"]:
+        raise InputError(
+            f"{folder.best_weights} has changed since epoch {best['epoch']} wrote it",
+            cure="remove the folder to begin anew, or give another `name`",
+        )
+    weights.assign(content, network.variables)
     exported = _export(network, folder.best_model, materials)
     probs = predictions.probabilities(predictions.Compiled(exported), data.test_images)
     return {

@@ -143,8 +143,9 @@ def _split_of(materials: Materials) -> dict[str, Any]:
 
 def _prepare(materials: Materials, strategy, started: float, say, warn) -> tuple[SemiSupervisedModel, Session]:
     """Build the model, or fetch it from the last checkpoint, and what trains it."""
-    saved = Checkpoints(RunFolder(materials.config.run_dir).checkpoints)
-    last = saved.latest() if workers.is_chief() else None
+    identity = [_identity(materials.recorded), _split_of(materials)]
+    saved = Checkpoints(RunFolder(materials.config.run_dir).checkpoints, identity)
+    last = saved.latest(warn) if workers.is_chief() else None
     state, *_ = workers.share(saved.read_state(last) if last else {"step": 0, "history": [], "best": {}})
     with strategy.scope():
         model = build_model(materials, fit_whitening=state["step"] == 0)

@@ -1,7 +1,10 @@
+import io
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import types
 
 import keras
@@ -10,8 +13,10 @@ import pytest
 
 from sesemi.errors import InputError
 from sesemi.files import lock
-from sesemi.runs import callbacks, checkpoints, progress
+from sesemi.runs import callbacks, checkpoints, progress, weights
 from sesemi.training import guard, preprocess
+from tests.conftest import ROOT
+from tests.plain_model import plain_model
 
 
 def test_nan_stops_the_run_and_names_the_term_and_the_step(small):
@@ -39,14 +44,15 @@ def test_a_run_that_diverges_is_stopped_by_the_guard(small):
     assert len(steps) < 50
 
 
-def test_checkpoint_round_trip_and_only_the_last_is_kept(small, tmp_path):
+def test_checkpoint_round_trip_and_only_the_last_two_are_kept(small, tmp_path):
     model = small.model("sesemi")
     kept_in = checkpoints.Checkpoints(tmp_path / "c")
     assert kept_in.latest() is None
+    kept_in.save(model, 2, {"history": [0.5]})
     kept_in.save(model, 3, {"history": [1.5]})
     small.fit(model, stop=1)
     kept_in.save(model, 4, {"history": [2.5]})
-    assert [path.name for path in (tmp_path / "c").iterdir()] == ["step-0000000004"]
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["step-0000000003", "step-0000000004"]
     assert kept_in.read_state(kept_in.latest()) == {"step": 4, "history": [2.5]}
     other = small.model("sesemi")
     kept_in.load_weights(kept_in.latest(), other)
@@ -67,21 +73,69 @@ def test_a_checkpoint_brings_the_whitening_back(small, tmp_path):
     assert np.abs(layers[1].variables[0].numpy()).max() > 0
 
 
-def test_a_failed_write_leaves_the_last_checkpoint_whole(small, tmp_path, monkeypatch):
-    model = small.model("supervised")
-    kept_in = checkpoints.Checkpoints(tmp_path)
-    kept = kept_in.save(model, 1, {})
+def values_of(model):
+    return [v.numpy().tolist() for v in [*model.variables, *model.optimizer.variables]]
 
-    def full(path, **_):
+
+# Fills a file system of one MiB, and saves: prints what a user would read, and what is left.
+FULL_DISK = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from sesemi.runs.checkpoints import CheckpointError, Checkpoints
+from tests.plain_model import plain_model
+folder = Path(sys.argv[1])
+kept = Checkpoints(folder / "checkpoints")
+kept.save(plain_model(), 1, {})
+filler = os.open(folder / "filler", os.O_CREAT | os.O_WRONLY)
+while True:
+    try:
+        os.write(filler, b"0" * 4096)
+    except OSError:
+        break
+for size in (4, 100_000):
+    try:
+        kept.save(plain_model(1, size), 2, {})
+    except CheckpointError as error:
+        print(error)
+print(sorted(p.name for p in (folder / "checkpoints").iterdir()), kept.latest().name)
+"""
+
+
+def test_a_full_disk_is_an_error_like_another(tmp_path):
+    """On a real file system that is full: h5py would end the process there."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = f"mount -t tmpfs -o size=1m tmpfs {place}"
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mounted], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    run = [sys.executable, "-c", FULL_DISK, str(place), str(ROOT)]
+    # No TensorFlow is loaded there.
+    command = ["unshare", "-rm", "sh", "-c", f'{mounted} && exec "$@"', "sh", *run]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *errors, left = done.stdout.splitlines()
+    assert len(errors) == 2
+    for error in errors:
+        assert re.search(r"No space left on device.*\(step-0000000001\) is whole", error)
+    assert left == "['step-0000000001'] step-0000000001"
+
+
+def test_a_failed_write_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
+    kept_in = checkpoints.Checkpoints(tmp_path)
+    kept = kept_in.save(plain_model(), 1, {})
+
+    def full(path, content):
         with open(path, "wb") as file:
-            file.write(b"half")
+            file.write(content[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model, "save_weights", full)
-    with pytest.raises(checkpoints.CheckpointError, match=r"No space left on device.*step-0000000001.*whole"):
-        kept_in.save(model, 2, {})
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.write_bytes", full)
+        with pytest.raises(checkpoints.CheckpointError, match=r"No space left on device.*step-0000000001.*whole"):
+            kept_in.save(plain_model(), 2, {})
     assert [path.name for path in tmp_path.iterdir()] == [kept.name]
-    checkpoints.Checkpoints.load_weights(kept, small.model("supervised"))
+    assert kept_in.latest() == kept
 
 
 def test_weights_that_are_not_finite_are_not_saved(small, tmp_path):
@@ -92,19 +146,87 @@ def test_weights_that_are_not_finite_are_not_saved(small, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_checkpoint_is_one_clear_line(small, tmp_path):
-    model = small.model("supervised")
-    path = checkpoints.Checkpoints(tmp_path).save(model, 1, {})
-    (path / "model.weights.h5").write_bytes(b"damaged")
+def flip_a_bit(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def edit_step(path, step):
+    found = json.loads(path.read_text())
+    found["state"] = json.dumps({**json.loads(found["state"]), "step": step})
+    path.write_text(json.dumps(found))
+
+
+DAMAGES = {
+    "a bit of the weights": lambda c: flip_a_bit(c / "weights.npz", -100),
+    "a bit of the state": lambda c: flip_a_bit(c / "state.json", -20),
+    "half of the weights": lambda c: (c / "weights.npz").write_bytes((c / "weights.npz").read_bytes()[:100]),
+    "no weights": lambda c: (c / "weights.npz").unlink(),
+    "an empty state": lambda c: (c / "state.json").write_text(""),
+    "a list for a state": lambda c: (c / "state.json").write_text("[]"),
+    "a deep state": lambda c: (c / "state.json").write_text("[" * 100_000),
+    "a state that lacks all": lambda c: (c / "state.json").write_text("{}"),
+    "a state of numbers": lambda c: (c / "state.json").write_text('{"sha256": 1, "state": 2}'),
+    "step 10^9": lambda c: edit_step(c / "state.json", 10**9),
+    "step -5": lambda c: edit_step(c / "state.json", -5),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, damage):
+    kept_in, told = checkpoints.Checkpoints(tmp_path, {"seed": 0}), []
+    first, second = (kept_in.save(plain_model(step), step, {"best": {}}) for step in (3, 7))
+    assert kept_in.latest(told.append) == second
+    assert told == []
+    DAMAGES[damage](second)
+    assert kept_in.latest(told.append) == first
+    (line,) = told
+    assert line.startswith(f"warning: {second} is damaged (")
+    assert line.endswith("the run goes on from step-0000000003")
+    model = plain_model(9)
+    kept_in.load_weights(first, model)
+    assert values_of(model) == values_of(plain_model(3))
+    DAMAGES[damage](first)
+    with pytest.raises(InputError, match=r"no checkpoint can be gone on from: .*0000007 is.*0000003 is"):
+        kept_in.latest()
+    # What could not be read is written anew once the run comes to that step.
+    assert kept_in.save(plain_model(3), 3, {}) == first
+    assert kept_in.latest() == first
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    """Another seed's; another step's under this name; one of an earlier version; equal numbers are one run."""
+    path = checkpoints.Checkpoints(tmp_path, {"seed": 0, "decay": 50}).save(plain_model(), 1, {})
+    assert checkpoints.Checkpoints(tmp_path, {"decay": 50.0, "seed": 0}).latest() == path
+    with pytest.raises(InputError, match="is of another run: its settings, data or split differ"):
+        checkpoints.Checkpoints(tmp_path, {"seed": 1, "decay": 50}).latest()
+    path.rename(tmp_path / "step-0000000009")
+    with pytest.raises(InputError, match="step-0000000009 is that of step 1"):
+        checkpoints.Checkpoints(tmp_path, {"seed": 0, "decay": 50}).latest()
+    (tmp_path / "step-0000000009" / "model.weights.h5").touch()
+    with pytest.raises(InputError, match="by an earlier version"):
+        checkpoints.Checkpoints(tmp_path, {"seed": 0, "decay": 50}).latest()
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = checkpoints.Checkpoints(tmp_path).save(plain_model(), 1, {})
+    other = plain_model(5, size=6)
+    before = values_of(other)
     with pytest.raises(InputError, match="does not fit this run"):
-        checkpoints.Checkpoints.load_weights(path, model)
+        checkpoints.Checkpoints.load_weights(path, other)
+    assert values_of(other) == before
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **{"00000": np.zeros(10**6, np.float32)})
+    with pytest.raises(ValueError, match="unpacks to more than it holds"):
+        weights.assign(packed.getvalue(), other.variables)
 
 
 def test_leftovers_of_a_killed_write_are_no_checkpoint(small, tmp_path):
     (tmp_path / ".partial-1").mkdir()
     kept_in = checkpoints.Checkpoints(tmp_path)
     assert kept_in.latest() is None
-    kept_in.save(small.model("supervised"), 1, {})
+    kept_in.save(plain_model(), 1, {})
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000000001"]
 
 
@@ -183,13 +305,14 @@ def test_checkpoints_are_written_now_and_then(monkeypatch):
 
 def test_best_weights_are_those_of_the_lowest_validation_error(small, tmp_path):
     model, state = small.model("supervised"), {}
-    best = callbacks.KeepBest(tmp_path / "best.weights.h5", state)
+    best = callbacks.KeepBest(tmp_path / "best.weights.npz", state)
     best.set_model(model)
     for epoch, error in enumerate([30.0, 20.0, 25.0, 20.0]):
         model.classifier.head.bias.assign([float(epoch)] * 3)
         best.on_epoch_end(epoch, {"validation_error": error})
-    assert state == {"epoch": 2, "error": 20.0}
-    model.classifier.load_weights(tmp_path / "best.weights.h5")
+    content = (tmp_path / "best.weights.npz").read_bytes()
+    assert state == {"epoch": 2, "error": 20.0, "sha256": weights.digest(content)}
+    weights.assign(content, model.classifier.variables)
     np.testing.assert_array_equal(model.classifier.head.bias.numpy(), [1.0] * 3)
 
 
