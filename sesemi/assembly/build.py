@@ -47,6 +47,8 @@ def build_model(materials: Materials, *, fit_whitening: bool) -> SemiSupervisedM
             regularize_labeled=config.regularize_labeled,
             total_steps=materials.total_steps,
             unlabeled_images=len(materials.pool) + len(materials.extra_pool),
+            ema_part=config.ema_part,
+            ema_warm_up=config.ema_warm_up,
         )
     model.compile(
         optimizer(config, materials.total_steps, model.method.students),

@@ -7,7 +7,7 @@ arXiv:2106.04732, §3.
 from keras import ops
 
 from sesemi.errors import InputError
-from sesemi.methods.base import Method, Views
+from sesemi.methods.base import STARTS, Method, Views
 from sesemi.primitives import losses, memory, replicas, schedules
 
 
@@ -15,12 +15,14 @@ class AdaMatch(Method):
     """FixMatch by ``q ~ p(A(u)) E[p(A(x))] / E[p(A(u))]``, accepted where ``max q >= tau mean max p(A(x))``.
 
     q is normalized to 1. It gives the pseudo-labels and their confidences. Both expectations are running averages. They
-    start uniform and move before they are used. With ``momentum=0`` they are the means of the batch, as in the paper.
+    move before they are used. With ``momentum=0`` they are the means of the batch, as in the paper.
 
     Args:
         weight: Weight w of the pseudo-label loss, 1 in the paper.
         threshold: Relative threshold tau, 0.9 in the paper, 0.95 in USB.
         momentum: Momentum of the running averages, 0.999 in USB.
+        start: First value of both: ``uniform``, or ``batch``, the mean of the first batch, as in USB's program. The
+            paper has no running averages.
         interpolate: True turns random logit interpolation on: the labeled images also go through the trunk alone, and
             each of their logits becomes ``l z_together + (1 - l) z_alone``, with ``l`` uniform in [0, 1]. Needs a joint
             forward.
@@ -35,12 +37,14 @@ class AdaMatch(Method):
     gives_pseudo_labels = True
     terms = ("supervised", "pseudo")
     ranges = {"momentum": (0.0, 1.0)}
+    choices = {"start": STARTS}
 
     def __init__(
         self,
         weight: float = 1.0,
         threshold: float = 0.95,
         momentum: float = 0.999,
+        start: str = "uniform",
         interpolate: bool = False,
         strong_labels: bool = False,
         hard: bool = True,
@@ -50,7 +54,7 @@ class AdaMatch(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.weight, self.threshold, self.momentum = weight, threshold, momentum
+        self.weight, self.threshold, self.momentum, self.start = weight, threshold, momentum, start
         self.interpolate, self.strong_labels, self.hard = interpolate, strong_labels, hard
         self.ema_decay, self.ramp, self.ramp_up = ema_decay, ramp, ramp_up
 
@@ -70,8 +74,9 @@ class AdaMatch(Method):
 
     def build(self, sizes):
         """Create the two expectations."""
+        first = 1.0 / sizes.classes if self.start == "uniform" else 0.0
         for name in ("expected_labeled", "expected"):
-            setattr(self, name, self.running_average(name, (sizes.classes,), 1.0 / sizes.classes))
+            setattr(self, name, self.running_average(name, (sizes.classes,), first))
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
@@ -94,10 +99,15 @@ class AdaMatch(Method):
 
     def aligned(self, probs, probs_l):
         """Return probabilities ``[U, C]`` whose mean is drawn to that of the labeled images."""
-        expected_l = memory.move(self.expected_labeled, replicas.mean(ops.mean(probs_l, axis=0)), self.momentum)
-        expected = memory.move(self.expected, replicas.mean(ops.mean(probs, axis=0)), self.momentum)
+        expected_l = self.moved(self.expected_labeled, probs_l)
+        expected = self.moved(self.expected, probs)
         scaled = probs * (1e-6 + expected_l) / (1e-6 + expected)
         return scaled / ops.sum(scaled, axis=-1, keepdims=True)
+
+    def moved(self, average, probs):
+        """Move a running average by the mean of a batch, and return it."""
+        batch, copies = replicas.mean(ops.mean(probs, axis=0)), self.start == "batch"
+        return memory.move(average, batch, self.momentum, copies_first=copies)
 
     @staticmethod
     def interpolated(together, alone, draws):

@@ -244,3 +244,5 @@ SHARED_RANGES = {
     "temperature": (1e-3, 100.0),
     "mix_alpha": (1e-2, 100.0),
 }
+# How a running average of class probabilities begins: uniform, or as a copy of the first batch's mean.
+STARTS = ("uniform", "batch")

@@ -6,7 +6,7 @@ arXiv:2301.10921, Algorithm 1.
 
 from keras import ops
 
-from sesemi.methods.base import Method, Views
+from sesemi.methods.base import STARTS, Method, Views
 from sesemi.primitives import losses, memory, replicas
 
 
@@ -17,13 +17,15 @@ class SoftMatch(Method):
 
     q is p(A(u)) made uniform on average (uniform alignment), ``q ~ p / E[p]``. It serves the weight only: the label is
     that of p. m and v are running averages of the mean and the (unbiased) variance of ``max q`` over the batch. They
-    start at 1/C and 1, and E[p] starts uniform. All three move before they are used.
+    start at 1/C and 1. All three move before they are used.
 
     Args:
         weight: Weight w, 1 in the paper.
         width: Divisor n: the weight a is a Gaussian of standard deviation ``sqrt(v) / n``; 2 in the paper's program.
         align: True aligns q, False takes p itself.
         momentum: Momentum of the running averages, 0.999 in the paper.
+        start: First E[p]: ``uniform`` (Algorithm 1), or ``batch``, the mean of the first batch, as in USB's program. At
+            a momentum of 0.999 the first hundreds of updates differ.
         ema_decay: Decay of the teacher, which is only evaluated.
     """
 
@@ -32,6 +34,7 @@ class SoftMatch(Method):
     evaluated = "teacher"
     gives_pseudo_labels = True
     ranges = {"momentum": (0.0, 1.0), "width": (1e-3, 1e3)}
+    choices = {"start": STARTS}
 
     def __init__(
         self,
@@ -39,18 +42,20 @@ class SoftMatch(Method):
         width: float = 2.0,
         align: bool = True,
         momentum: float = 0.999,
+        start: str = "uniform",
         ema_decay: float = 0.999,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.weight, self.width, self.align, self.momentum = weight, width, align, momentum
-        self.ema_decay = ema_decay
+        self.start, self.ema_decay = start, ema_decay
 
     def build(self, sizes):
         """Create m, v and E[p]."""
+        first = 1.0 / sizes.classes if self.start == "uniform" else 0.0
         self.mean = self.running_average("mean", (), 1.0 / sizes.classes)
         self.variance = self.running_average("variance", (), 1.0)
-        self.expected = self.running_average("expected", (sizes.classes,), 1.0 / sizes.classes)
+        self.expected = self.running_average("expected", (sizes.classes,), first)
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
@@ -68,7 +73,8 @@ class SoftMatch(Method):
     def trust(self, probs):
         """Return the weights a, ``[U]`` in (0, 1], which are 1 from the mean confidence on."""
         if self.align:
-            expected = memory.move(self.expected, replicas.mean(ops.mean(probs, axis=0)), self.momentum)
+            batch, copies = replicas.mean(ops.mean(probs, axis=0)), self.start == "batch"
+            expected = memory.move(self.expected, batch, self.momentum, copies_first=copies)
             probs = probs / ops.maximum(expected, 1e-12)
             probs = probs / ops.sum(probs, axis=-1, keepdims=True)
         confidence = ops.max(probs, axis=-1)

@@ -23,7 +23,8 @@ class UDA(Method):
         threshold: Threshold of the confidence, 0.8 in USB.
         temperature: Temperature T, 0.4 in USB.
         tsa: Growth of c over the run, x being the part of the run that is done: ``none`` leaves no image out,
-            ``linear`` is ``x``, ``exp`` is ``exp(5 (x - 1))`` (for very few labels), ``log`` is ``1 - exp(-5 x)``.
+            ``linear`` is ``x``, ``exp`` is ``exp(5 (x - 1))`` (for very few labels), ``log`` is ``1 - exp(-5 x)``. Past
+            the end of the run c is at most 1; ``log``, which is 0.9933 there, goes on towards 1.
         ema_decay: Decay of the teacher, which is only evaluated.
     """
 
@@ -72,6 +73,6 @@ class UDA(Method):
 
     def release(self, progress, classes: int):
         """Return the probability above which a labeled image is left out, in [1/C, 1]."""
-        x = ops.minimum(ops.cast(progress, "float32"), 1.0)
+        x = ops.cast(progress, "float32")
         grown = {"linear": x, "exp": ops.exp(5.0 * (x - 1.0)), "log": 1.0 - ops.exp(-5.0 * x)}[self.tsa]
-        return 1.0 / classes + grown * (1.0 - 1.0 / classes)
+        return 1.0 / classes + ops.minimum(grown, 1.0) * (1.0 - 1.0 / classes)

@@ -37,17 +37,21 @@ def put(table, index, rows, mask=None) -> None:
     table.assign(ops.scatter_update(table, index[:, None], rows))
 
 
-def move(average, value, decay: float):
+def move(average, value, decay: float, *, copies_first: bool = False):
     """Update ``average <- decay average + (1 - decay) value``, without gradient.
 
     Args:
         average: Variable of any shape.
         value: Value of this step, of the same shape, and equal on all replicas (`sesemi.primitives.replicas`).
         decay: Share of the old average that is kept, in [0, 1].
+        copies_first: True makes an average that is all zeros, as before the first update, the value itself.
 
     Returns:
         The average after the update.
     """
-    moved = decay * average + (1.0 - decay) * ops.stop_gradient(ops.cast(value, average.dtype))
+    value = ops.stop_gradient(ops.cast(value, average.dtype))
+    moved = decay * average + (1.0 - decay) * value
+    if copies_first:
+        moved = ops.where(ops.any(average != 0.0), moved, value)
     average.assign(moved)
     return moved

@@ -50,6 +50,20 @@ def ema_decay(step, decay: float, *, warm_up: bool = True):
     return ops.minimum(1.0 - 1.0 / (step + 1.0), decay) if warm_up else ops.full_like(step, decay)
 
 
+def longest_decay(decay: float, updates: int | None, part: float) -> float:
+    """Return the decay of a running average that has to fit into a run.
+
+    An average of decay a is one of about the last ``1 / (1 - a)`` updates. A decay of 0.999 suits 2**20 updates; of 600
+    it would average over all, those of the first weights included.
+
+    Args:
+        decay: Decay that is wanted, in [0, 1].
+        updates: Updates of the run; None where that is unknown, which leaves the decay as it is.
+        part: Largest part of them to average over, in (0, 1].
+    """
+    return decay if updates is None else min(decay, 1.0 - 1.0 / max(part * updates, 1.0))
+
+
 def student_of(step, total_steps: int, students: int):
     """Return the number, from 0, of the student that makes the update after `step` others.
 

@@ -122,3 +122,24 @@ def _empty(row, count: int, cure: Cure) -> str:
         f"no pseudo-labels: in the last {count} epochs fewer than one in a thousand was accepted; try "
         + "; or ".join(ways)
     )
+
+
+def networks_apart(errors: dict[str, float], images: int) -> str | None:
+    """Return a warning if a run exports the worse of its two networks, judged by labeled pictures, else None.
+
+    A teacher that averages over too much of the run lags behind its student, which shows even on what both have learned
+    from. A lead of two points and of three pictures is called apart.
+
+    Args:
+        errors: Error in percent on the same labeled pictures, by name of the network; the exported one comes first.
+        images: Number of these pictures.
+    """
+    (exported, error), *others = errors.items()
+    for name, other in others:
+        if error - other >= 2.0 and (error - other) * images >= 300.0 - 1e-6:
+            cure = "a smaller `ema_part` lets it follow more closely" if exported == "teacher" else "look at both"
+            return (
+                f"on {images} labeled pictures the {exported}, which is exported, has {error:.2f} % error, and the "
+                f"{name} {other:.2f} %: the {name} is in model_{name}.keras; {cure}"
+            )
+    return None

@@ -16,12 +16,15 @@ from sesemi.errors import InputError
 from sesemi.files import write
 from sesemi.inference import metrics, predictions, saved
 from sesemi.report import page, pictures
-from sesemi.runs import weights
+from sesemi.runs import alarms, weights
 from sesemi.runs.environment import versions
 from sesemi.runs.folder import RunFolder
 from sesemi.training import export
 from sesemi.training.classifier import Classifier
 from sesemi.training.model import SemiSupervisedModel
+
+# Labeled pictures that student and teacher are compared on.
+_MOST_COMPARED = 2000
 
 
 def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, session) -> dict[str, Any]:
@@ -39,6 +42,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
     folder, rows, best = RunFolder(materials.config.run_dir), session.history.rows, session.best
     views = views_rows(materials, model)
     found = _identity(materials) | _last_epoch(materials, model) | _other_network(materials, model)
+    found |= _labeled_errors(materials, session)
     if best:
         found["validation_error"] = rows[-1]["validation_error"]
         found |= _best_epoch(materials, model, best)
@@ -111,6 +115,24 @@ def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str
         exported = _export(network, RunFolder(materials.config.run_dir).other_model(name), materials)
         probs = predictions.probabilities(predictions.Compiled(exported), materials.data.test_images)
         found[f"{name}_test_error"] = metrics.error_percent(probs, materials.data.test_labels)
+    return found
+
+
+def _labeled_errors(materials: Materials, session) -> dict[str, Any]:
+    """Return the errors of both networks on labeled pictures, and a warning if the exported one is far behind."""
+    if len(session.classify) < 2:
+        return {}
+    index, data = materials.split.labeled[:_MOST_COMPARED], materials.data
+    images, labels = predictions.Rows(data.train_images, index), data.train_labels[index]
+    errors = {
+        name: metrics.error_percent(predictions.probabilities(classify, images), labels)
+        for name, classify in session.classify.items()
+    }
+    found: dict[str, Any] = {f"{name}_labeled_error": error for name, error in errors.items()}
+    warning = alarms.networks_apart(errors, len(index))
+    if warning:
+        session.warn(f"warning: {warning}")
+        found["network_warning"] = warning
     return found
 
 

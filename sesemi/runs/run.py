@@ -153,6 +153,11 @@ def _prepare(materials: Materials, strategy, started: float, say, warn) -> tuple
         saved.load_weights(last, model)
     workers.weights_from_chief([*model.variables, *model.optimizer.variables])
     _say_where_it_stands(materials, state, strategy.num_replicas_in_sync, say)
+    if model.teacher_decay != model.method.ema_decay:
+        say(
+            f"the teacher averages over the last {1 / (1 - model.teacher_decay):.0f} updates (a decay of "
+            f"{model.teacher_decay:.4g}), `ema_part` of the run: {model.method.ema_decay:g} is for longer ones"
+        )
     with strategy.scope():
         return model, Session(materials, model, saved, state, started, warn=warn)
 

@@ -36,7 +36,7 @@ class Session:
         config, folder = materials.config, RunFolder(materials.config.run_dir)
         self._materials, self._model, self._first = materials, model, state["step"]
         self._before, self._began = state, started
-        self.best = state["best"]
+        self.best, self.warn = state["best"], warn
         self.history = callbacks.History(folder.log, state["history"])
         timing = {"steps_per_epoch": materials.steps_per_epoch, "first_step": self._first}
         self.progress = progress.Progress(
@@ -57,7 +57,7 @@ class Session:
         self.saver.set_model(model)
         self.promotions = promotion.Promotions(**state.get("promotions", {}))
         materials.pixels.relabel(self.promotions.index, self.promotions.labels)
-        self._classify = {name: _probabilities(network) for name, network in model.networks_by_name.items()}
+        self.classify = {name: _probabilities(network) for name, network in model.networks_by_name.items()}
 
     def fit(self) -> None:
         """Train from the first step to the last; an epoch that was interrupted is finished first."""
@@ -99,7 +99,7 @@ class Session:
         candidates = np.setdiff1d(np.arange(len(data.train_labels) - data.extra), taken)
         if not len(candidates):
             return
-        classify, *_ = self._classify.values()
+        classify, *_ = self.classify.values()
         # Other machines may round otherwise, and one image more or less would be another run.
         probs = workers.from_chief(predictions.probabilities(classify, predictions.Rows(data.train_images, candidates)))
         chosen = promotion.choose(
@@ -119,9 +119,9 @@ class Session:
         if not workers.is_chief():
             return [restore, guard, self.saver]
         errors = {}
-        for number, classify in enumerate(self._classify.values()):
+        for number, classify in enumerate(self.classify.values()):
             # The network that the paper evaluates has the plain names.
-            prefix = f"{list(self._classify)[number]}_" if number else ""
+            prefix = f"{list(self.classify)[number]}_" if number else ""
             errors[f"{prefix}test"] = _error(classify, data.test_images, data.test_labels)
             if len(split.validation):
                 images, labels = (

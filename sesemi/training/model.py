@@ -9,7 +9,7 @@ from keras import ops
 
 from sesemi.augmentation.views import Augmentation
 from sesemi.methods.base import Batch, Method, Sizes
-from sesemi.primitives import losses, replicas, rng
+from sesemi.primitives import losses, replicas, rng, schedules
 from sesemi.primitives.layers import MOVING_AVERAGES
 from sesemi.training.classifier import Classifier
 from sesemi.training.monitor import PseudoLabelMonitor
@@ -42,6 +42,9 @@ class SemiSupervisedModel(keras.Model):
             covers them too.
         total_steps: Number of updates of the whole run, for ramps; default: epochs x steps of the first ``fit``.
         unlabeled_images: Number of images that the unlabeled batches are drawn from; default: all.
+        ema_part: Largest part of the run's updates that the teacher averages over, in (0, 1]; a method's ``ema_decay``
+            is cut to ``1 - 1 / (ema_part * total_steps)``. With 1 it is, as good as always, what the method says.
+        ema_warm_up: See `sesemi.training.teacher.EMATeacher`.
 
     Example:
         >>> model = SemiSupervisedModel(classifier, METHODS["sesemi"](), pixels=DevicePixels(images, labels))
@@ -62,6 +65,8 @@ class SemiSupervisedModel(keras.Model):
         regularize_labeled: bool = False,
         total_steps: int | None = None,
         unlabeled_images: int | None = None,
+        ema_part: float = 0.1,
+        ema_warm_up: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,7 +74,7 @@ class SemiSupervisedModel(keras.Model):
         self.augmentation = augmentation or Augmentation()
         self.pixels, self.l2, self.seed = pixels, l2, seed
         self.joint_forward, self.regularize_labeled = joint_forward, regularize_labeled
-        self.total_steps = total_steps
+        self.total_steps, self.ema_part, self.ema_warm_up = total_steps, ema_part, ema_warm_up
         images = None if pixels is None else len(pixels)
         method.check()
         height, width, features = classifier.trunk.output_shape[1:]
@@ -113,20 +118,25 @@ class SemiSupervisedModel(keras.Model):
         first = self.method.evaluated
         return {first: found[first], **found}
 
+    @property
+    def teacher_decay(self) -> float | None:
+        """Decay of the teacher in this run, see `ema_part`; None if there is no teacher."""
+        decay = self.method.ema_decay
+        return None if decay is None else schedules.longest_decay(decay, self.total_steps, self.ema_part)
+
     def fit(self, x=None, *args, epochs: int = 1, steps_per_epoch: int | None = None, callbacks=None, **kwargs):
         """Call `keras.Model.fit`; also move the teacher, if any, and set the length of the run, if nobody did."""
         callbacks = list(callbacks or ())
-        decay = self.method.ema_decay
-        if decay is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
-            self._mover = self._mover or EMATeacher(decay)
-            callbacks.insert(0, self._mover)
-        if self.method.students > 1:
-            callbacks.insert(0, NewStudents())
         if self.total_steps is None:
             steps = steps_per_epoch or int(x.cardinality())
             if steps < 1:
                 raise ValueError("give fit steps_per_epoch: the batches have no end, and ramps are parts of the run")
             self.total_steps = epochs * steps
+        if self.teacher is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
+            self._mover = self._mover or EMATeacher(self.teacher_decay, warm_up=self.ema_warm_up)
+            callbacks.insert(0, self._mover)
+        if self.method.students > 1:
+            callbacks.insert(0, NewStudents())
         return super().fit(x, *args, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, **kwargs)
 
     def train_step(self, data):

@@ -76,7 +76,7 @@ def test_a_teacher_of_another_shape_is_refused():
 
 def test_fit_brings_the_teacher_of_a_method_and_takes_the_callers(small):
     """Copied at first, then moved once a step; nobody trains it; preprocessing is shared, not averaged."""
-    model = small.model("mean_teacher", ema_decay=0.9)
+    model = small.model("mean_teacher", ema_decay=0.9, total_steps=1000)
     before = [w.numpy() for w in model.teacher.weights]
     for a, b in zip(before, model.classifier.weights, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -146,3 +146,19 @@ def test_one_callback_serves_one_model_after_another_and_any_with_a_teacher_give
     model.fit(data(2), verbose=0, callbacks=[EMATeacher(0.0, teacher=teacher)])
     for t, s in zip(teacher.weights, model.weights, strict=True):
         np.testing.assert_array_equal(t, s)
+
+
+def test_the_teacher_of_a_short_run_averages_over_a_part_of_it(small):
+    """0.999 is for a million updates. Of 600 it would be an average over all; a tenth of them is a decay of 0.9833."""
+    assert schedules.longest_decay(0.999, 600, 0.1) == pytest.approx(1 - 1 / 60)
+    assert schedules.longest_decay(0.999, 2**20, 0.1) == 0.999
+    assert schedules.longest_decay(0.999, None, 0.1) == 0.999
+    assert schedules.longest_decay(0.999, 3, 0.1) == 0.0
+    assert small.model("fixmatch", total_steps=600).teacher_decay == pytest.approx(1 - 1 / 60)
+    assert small.model("supervised").teacher_decay is None
+    model = small.model("fixmatch", total_steps=20)
+    model.ema_warm_up = False
+    before = [w.numpy() for w in model.teacher.weights]
+    small.fit(model, stop=1)
+    for a, t, s in zip(before, model.teacher.weights, model.classifier.weights, strict=True):
+        np.testing.assert_allclose(t, 0.5 * a + 0.5 * s.numpy(), rtol=1e-5, atol=1e-7)

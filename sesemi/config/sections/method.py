@@ -34,6 +34,19 @@ class MethodSettings:
         choices=("none", "rotation"),
         default="none",
     )
+    ema_part: float = setting(
+        "Largest part of the run's updates that a teacher averages the student over. The method's ema_decay is cut to "
+        "1 - 1 / (part x updates). 1 leaves it as it is in all but the shortest runs.",
+        default=0.1,
+        above=0.0,
+        at_most=1.0,
+        unit="part",
+    )
+    ema_warm_up: bool = setting(
+        "Let the teacher's decay begin at 1/2 and rise to its value, so that the first weights are soon forgotten. "
+        "Otherwise it is the same from the first update on, as in the programs of FixMatch and USB.",
+        default=True,
+    )
     joint_forward: bool = setting(
         "Put labeled and unlabeled images through the trunk in one call and normalize them together. "
         "Otherwise each has a call of its own.",
