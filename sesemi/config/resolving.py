@@ -13,7 +13,7 @@ from sesemi.config.sections import SETTINGS
 from sesemi.config.sources import origin
 from sesemi.errors import InputError
 
-_FIRST: dict[str, Any] = {"method": "sesemi", "network": None, "dataset": "digits"}
+_FIRST: dict[str, Any] = {"method": None, "network": None, "dataset": "digits"}
 
 
 def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[RunConfig, Origins]:
@@ -61,9 +61,11 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
 def _first(given: dict[str, Any]) -> dict[str, Any]:
     """Return method, network and data set, on which the presets depend."""
     values = {name: default if given.get(name) is None else given[name] for name, default in _FIRST.items()}
-    SETTINGS["method"].check(values["method"])
     checks.check_dataset(values["dataset"])
-    values["network"] = values["network"] or presets.network(values["method"], values["dataset"])
+    values["method"] = values["method"] or presets.method(values["dataset"])
+    SETTINGS["method"].check(values["method"])
+    gpu = given.get("gpu")
+    values["network"] = values["network"] or presets.network(values["method"], values["dataset"], gpu)
     SETTINGS["network"].check(values["network"])
     return values
 

@@ -289,3 +289,35 @@ def test_methods_of_google_and_usb_train_their_own_wide_networks():
 def test_svhn_caps_the_thresholds_of_freematch():
     assert resolve(method="freematch", dataset="svhn")[0].arguments == {"highest_threshold": 0.95}
     assert resolve(method="freematch", dataset="cifar10")[0].arguments == {}
+
+
+def test_own_pictures_have_the_method_that_was_best_and_a_network_for_the_machine(monkeypatch):
+    from sesemi.config import presets
+
+    for dataset in ("folder", "tfds:beans"):
+        given = {"dataset": dataset, "data_dir": "pictures"}
+        monkeypatch.setattr(presets, "has_gpu", lambda gpu: False)
+        assert [getattr(resolve(**given)[0], name) for name in ("method", "network")] == ["flexmatch", "mini"]
+        assert resolve(**given, network="wrn")[0].network == "wrn"
+        monkeypatch.setattr(presets, "has_gpu", lambda gpu: gpu != "cpu")
+        assert resolve(**given)[0].network == "wrn28_2"
+        assert resolve(**given, gpu="cpu")[0].network == "mini"
+        assert resolve(**given, method="sesemi")[0].network == "wrn"
+    # The command of 2019 is the same on every machine.
+    monkeypatch.setattr(presets, "has_gpu", lambda gpu: False)
+    assert [getattr(resolve(dataset="cifar10")[0], name) for name in ("method", "network")] == ["sesemi", "wrn"]
+
+
+def test_a_gpu_is_looked_for_without_tensorflow(tmp_path, monkeypatch):
+    from sesemi.config import machine
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(machine, "_DRIVER", tmp_path / "version")
+    assert not machine.has_gpu()
+    (tmp_path / "version").touch()
+    assert machine.has_gpu()
+    assert machine.has_gpu("1")
+    assert not machine.has_gpu("cpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert not machine.has_gpu()
+    assert machine.has_gpu("0")

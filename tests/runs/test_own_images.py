@@ -52,7 +52,7 @@ def digits(tmp_path_factory):
 
 
 def run(tmp_path, name, **given):
-    given = {"dataset": "folder", **SHORT, **given, "output": str(tmp_path), "quiet": True, "name": name}
+    given = {"dataset": "folder", "method": "sesemi", **SHORT, **given, "output": str(tmp_path), "quiet": True, "name": name}
     return runner.run(*config.resolve(given), say=lambda _: None), tmp_path / name
 
 
@@ -266,6 +266,7 @@ def test_a_picture_that_breaks_while_training_is_named(digits, tmp_path, monkeyp
     monkeypatch.setattr(pixels.StreamedPixels, "_read_now", fails_once)
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in SHORT.items()]
     where = ["--dataset", "folder", "--data-dir", str(digits), "--output", str(tmp_path), "--name", "a", "--quiet"]
+    where += ["--method", "sesemi"]
     assert train.main([*where, *flags]) == 3
     error = capsys.readouterr().err
     assert "gone.png: No such file" in error
@@ -284,7 +285,7 @@ def test_extra_images_are_half_of_what_is_unlabeled(digits, tmp_path, rng):
     from sesemi.assembly import build
 
     config_, _ = config.resolve(
-        {**SHORT, "dataset": "folder", **given, "name": "a", "steps_per_epoch": None, "zca": True}
+        {**SHORT, "dataset": "folder", "method": "sesemi", **given, "name": "a", "steps_per_epoch": None, "zca": True}
     )
     materials = materials_of.gather(config_)
     np.testing.assert_array_equal(materials.extra_pool, np.arange(160, 189))
@@ -348,7 +349,7 @@ def test_what_is_missing_is_said_before_pictures_are_looked_at(digits, tmp_path,
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros((30, 16, 16, 3), np.uint8))
     monkeypatch.setattr(datasets.image_files, "decode", None)
-    config_, _ = config.resolve({"dataset": "folder", "data_dir": str(digits), **SHORT, **given})
+    config_, _ = config.resolve({"dataset": "folder", "method": "sesemi", "data_dir": str(digits), **SHORT, **given})
     with refused(words):
         materials_of.load(config_)
 

@@ -17,12 +17,13 @@ class MethodSettings:
     network: str = setting(
         "Trunk of the classifier.",
         choices=NETWORKS,
-        varies="mini for digits, else the network of the method's source",
+        varies="the network of the method's source; mini for digits, and for pictures of your own without a GPU",
     )
     method: str = setting(
         "Method that learns from labeled and unlabeled images. The README says what each one does.",
         choices=tuple(METHODS),
         default="sesemi",
+        varies="flexmatch for pictures of your own, else sesemi",
     )
     arguments: dict[str, Any] = setting(
         "Hyper-parameter of the method, such as weight=10. Repeat it for each one. A dry run lists them.",
