@@ -38,7 +38,7 @@ MAY_IMPORT_TENSORFLOW = {
     "primitives": {"rng", "autodiff", "replicas", "layers"},
     "pipeline": {"batches", "pixels"},
     "distribution": {"start", "devices", "workers"},
-    "inference": {"predictions", "formats"},
+    "inference": {"predictions", "formats", "picture_input"},
     "training": {"model", "teacher"},
     "assembly": {"build", "materials"},
     "runs": {"run", "environment"},

@@ -13,6 +13,7 @@ from sesemi.files import WriteError
 
 EXIT_NOT_CONVERTED = 3
 FORMATS = ("saved_model", "tflite", "onnx")
+INPUTS = ("pixels", "any-size", "jpeg")
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "sesemi export") -> int:
@@ -27,6 +28,13 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi export")
     parser.add_argument("--format", required=True, choices=FORMATS, help="Format to write.")
     parser.add_argument(
         "--output", type=Path, metavar="PATH", help="File or folder to write (default: beside the model)."
+    )
+    parser.add_argument(
+        "--input",
+        choices=INPUTS,
+        default="pixels",
+        help="What the model takes: pixels of its own size; pictures of any size; or contents of JPEG, PNG, BMP or GIF "
+        "files, which it decodes and resizes as the run did. The last two are for saved_model (default: pixels).",
     )
     parser.add_argument(
         "--images",
@@ -63,6 +71,14 @@ def _export(args) -> None:
     from sesemi.inference import formats
 
     formats.require(args.format)
+    able = formats.FORMATS[args.format].inputs
+    if args.input not in able:
+        raise InputError(
+            f"the runtime of {args.format} has no operation for that",
+            setting="input",
+            value=args.input,
+            cure=f"give {' or '.join(able)}, or `format=saved_model`",
+        )
     start_tensorflow("cpu")
     from sesemi.inference import conversion, saved
 
@@ -72,18 +88,24 @@ def _export(args) -> None:
     conversion.refuse_output(output, model, chosen)
     shape = model.image_shape
     images = conversion.read_images(args.images, shape) if args.images else conversion.sample_images(shape)
-    largest = conversion.convert(model, args.format, output, images)
-    _tell(model, output, chosen, f"{largest:.1e} on {len(images)} images ({args.images or 'scikit-learn'})")
+    largest = conversion.convert(model, args.format, output, images, args.input)
+    _tell(model, output, chosen, args.input, f"{largest:.1e} on {len(images)} images ({args.images or 'scikit-learn'})")
 
 
-def _tell(saved, output: Path, chosen, largest: str) -> None:
-    from sesemi.inference.conversion import NAMES
-    from sesemi.inference.formats import INPUT, OUTPUT
+def _tell(saved, output: Path, chosen, takes: str, largest: str) -> None:
+    from sesemi.inference.conversion import NAMES as FILE_OF_NAMES
+    from sesemi.inference.formats import INPUTS, NAMES, OUTPUT
 
     files = [path for path in [output, *output.rglob("*")] if path.is_file()]
-    names = output / NAMES if output.is_dir() else output.with_suffix(".json")
-    shape, classes = ", ".join(map(str, saved.image_shape)), len(saved.class_names)
+    (height, width, channels), classes = saved.image_shape, len(saved.class_names)
+    wanted = {
+        "pixels": f"uint8 [N, {height}, {width}, {channels}]",
+        "any-size": f"uint8 [N, any, any, {channels}]",
+        "jpeg": "contents of files [N]",
+    }[takes]
     print(f"{chosen.suffix[1:] or 'saved_model'}: {output} ({sum(path.stat().st_size for path in files) / 1e6:.2f} MB)")
-    print(f"takes {INPUT!r}: uint8 [N, {shape}]; gives {OUTPUT!r}: float32 [N, {classes}]; {chosen.use}")
+    print(f"takes {INPUTS[takes]!r}: {wanted}; gives {OUTPUT!r}: float32 [N, {classes}]; {chosen.use}")
     print(f"largest difference of a probability from {saved.path}: {largest}")
-    print(f"class names: {names if saved.has_sidecar else 'none, there is no .json beside the model'}")
+    names = output / FILE_OF_NAMES if output.is_dir() else output.with_suffix(".json")
+    inside = f"inside, as {NAMES!r}, and in {names}"
+    print(f"class names: {inside if saved.has_sidecar else 'none, there is no .json beside the model'}")

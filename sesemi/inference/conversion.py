@@ -13,7 +13,7 @@ import numpy as np
 
 from sesemi.errors import InputError
 from sesemi.files import whole
-from sesemi.inference.formats import FORMATS, Format
+from sesemi.inference.formats import FORMATS, Format, Served
 from sesemi.terminal import one_line, stderr_aside
 
 # Largest difference of a probability; sums of float32 in another order differ by 1e-7 to 1e-6.
@@ -147,7 +147,7 @@ def _refuse_names(output: Path, saved) -> None:
         )
 
 
-def convert(saved, name: str, output: Path, images: np.ndarray) -> float:
+def convert(saved, name: str, output: Path, images: np.ndarray, takes: str = "pixels") -> float:
     """Write a model in another format, read it back, compare it and put it in its place, with its class names.
 
     Args:
@@ -155,6 +155,7 @@ def convert(saved, name: str, output: Path, images: np.ndarray) -> float:
         name: Name of the format.
         output: Place of the converted model, see `refuse_output`.
         images: Images to compare on, ``[N, H, W, C]`` uint8.
+        takes: What the converted model is to take, a key of `sesemi.inference.formats.INPUTS`.
 
     Returns:
         Largest difference of two probabilities.
@@ -178,8 +179,8 @@ def convert(saved, name: str, output: Path, images: np.ndarray) -> float:
                 contextlib.redirect_stdout(sys.stderr),
                 warnings.catch_warnings(action="ignore"),
             ):
-                chosen.write(saved.model, made)
-                largest, agree = differences(saved.model, chosen.read(made), images)
+                chosen.write(Served(saved.model, saved.class_names, saved.resize, takes), made)
+                largest, agree = differences(saved.model, chosen.read(made, takes), images)
         # Converters raise all kinds of errors; what they printed comes before this line.
         except Exception as error:
             reason = one_line(error, 300)

@@ -1,4 +1,5 @@
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -7,9 +8,13 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
+from sesemi import models
 from sesemi.commands import export as command
-from sesemi.inference import conversion, formats, saved
+from sesemi.datasets import image_files
+from sesemi.inference import conversion, formats, picture_input, saved
 from sesemi.training import export, preprocess
 from sesemi.training.classifier import Classifier
 from tests.conftest import ROOT, tiny_trunk
@@ -93,17 +98,23 @@ def test_another_runtime_gives_the_same_answers_for_any_number_of_raw_images(nam
     assert str(names) in out
     assert json.loads(names.read_text())["class_names"] == FACTS["class_names"]
     assert {path.name for path in made.parent.iterdir()} == {"model.keras", "model.json", made.name}
+    assert formats.FORMATS[name].names(made) == FACTS["class_names"]
     wanted = np.asarray(model(IMAGES))
     assert np.ptp(wanted) > 0.05
     for rows in (1, 9, 2):
         np.testing.assert_allclose(answers(name, made, IMAGES[:rows]), wanted[:rows], atol=1e-5)
 
 
+def other_weights(good):
+    """The writer of a format, which takes another model than it is given."""
+    return lambda served, path: good.write(served._replace(model=make(seed=2)), path)
+
+
 @pytest.mark.parametrize("name", ["saved_model", "tflite"])
 def test_a_converter_that_is_wrong_leaves_the_old_one_and_nothing_else(name, run, images, monkeypatch, capsys):
     arguments = [str(run), "--format", name, *images]
     good = formats.FORMATS[name]
-    monkeypatch.setitem(formats.FORMATS, name, good._replace(write=lambda _, path: good.write(make(seed=2), path)))
+    monkeypatch.setitem(formats.FORMATS, name, good._replace(write=other_weights(good)))
     fresh = contents(run)
     assert command.main(arguments) == 3
     out, err = capsys.readouterr()
@@ -114,7 +125,7 @@ def test_a_converter_that_is_wrong_leaves_the_old_one_and_nothing_else(name, run
     monkeypatch.setitem(formats.FORMATS, name, good)
     assert command.main(arguments) == 0
     old = contents(run)
-    monkeypatch.setitem(formats.FORMATS, name, good._replace(write=lambda _, path: good.write(make(seed=2), path)))
+    monkeypatch.setitem(formats.FORMATS, name, good._replace(write=other_weights(good)))
     assert command.main(arguments) == 3
     assert contents(run) == old
 
@@ -282,3 +293,49 @@ def test_a_user_sees_our_lines_only_and_help_loads_no_tensorflow(run, images):
     program = "import sys; from sesemi.commands import export\ntry: export.main(['--help'])\nexcept SystemExit: pass\n"
     program += "assert not {'tensorflow', 'keras', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True)
+
+
+PHOTOS = {"wide": (37, 60, 3), "tall": (90, 31, 3), "small": (5, 7, 3), "its own": (8, 8, 3)}
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad"])
+@pytest.mark.parametrize("shape", PHOTOS.values(), ids=PHOTOS)
+def test_pictures_of_any_size_become_what_a_run_reads(shape, resize, rng):
+    """Smooth ones, as photographs are; Pillow rounds once more on the way."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    waves = [np.sin(rows / (3 + k)) + np.cos(columns / (2 + k)) for k in range(3)]
+    picture = np.uint8(np.clip(127 + 60 * np.stack(waves, axis=-1) + rng.normal(size=shape) * 5, 0, 255))
+    wanted = image_files.resized(picture[None], 8, resize)[0].astype(int)
+    found = picture_input.resized(picture[None], 8, resize)[0].numpy()
+    assert np.abs(found - wanted).max() <= 2
+    encoded = io.BytesIO()
+    Image.fromarray(picture).save(encoded, "PNG")
+    files = tf.constant([encoded.getvalue()])
+    np.testing.assert_array_equal(picture_input.from_files(files, 8, 3, resize)[0], found)
+
+
+def rgb_run(folder):
+    """A run whose network takes colours, which is what files hold."""
+    classifier = Classifier(models.build("mini", (8, 8, 3)), 3)
+    put(folder, export.build(classifier), image_shape=[8, 8, 3], resize="pad")
+    return saved.load(folder)
+
+
+@pytest.mark.parametrize("takes", ["any-size", "jpeg"])
+def test_a_saved_model_takes_pictures_of_any_size_or_files(takes, tmp_path, capsys, rng):
+    model = rgb_run(tmp_path / "run")
+    assert command.main([str(tmp_path / "run"), "--format", "saved_model", "--input", takes]) == 0
+    assert f"takes '{formats.INPUTS[takes]}': " in capsys.readouterr().out
+    picture = rng.integers(0, 256, (20, 31, 3)).astype(np.uint8)
+    loaded = tf.saved_model.load(str(tmp_path / "run" / "saved_model"))
+    given = formats._as_png(picture[None]) if takes == "jpeg" else picture[None]
+    found = loaded.signatures["serving_default"](**{formats.INPUTS[takes]: tf.constant(given)})["probabilities"]
+    small = picture_input.resized(picture[None], 8, "pad")
+    np.testing.assert_allclose(found, model.model(small), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+def test_runtimes_without_the_operations_refuse_other_inputs(name, run, capsys):
+    error = refused(capsys, run, "--format", name, "--input", "jpeg")
+    assert "--input jpeg" in error
+    assert "give pixels, or --format saved_model" in error

@@ -52,7 +52,15 @@ def digits(tmp_path_factory):
 
 
 def run(tmp_path, name, **given):
-    given = {"dataset": "folder", "method": "sesemi", **SHORT, **given, "output": str(tmp_path), "quiet": True, "name": name}
+    given = {
+        "dataset": "folder",
+        "method": "sesemi",
+        **SHORT,
+        **given,
+        "output": str(tmp_path),
+        "quiet": True,
+        "name": name,
+    }
     return runner.run(*config.resolve(given), say=lambda _: None), tmp_path / name
 
 
