@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 _LARGEST_MEMBER = 256 * 2**20
 _LARGEST_ARCHIVE = 2**30
@@ -117,7 +118,7 @@ def _open_archive(path: Path, archive: Archive, names: tuple[str, ...]) -> tuple
     try:
         contents = dict(_wanted_members(path, set(names)))
     except (tarfile.TarError, OSError, EOFError, MemoryError, zlib.error) as error:
-        raise ValueError(f"{path}: not a readable archive ({error}); get {archive.url} again") from error
+        raise ValueError(f"{path}: not a readable archive ({one_line(error)}); get {archive.url} again") from error
     missing = [name for name in names if name not in contents]
     if missing:
         raise ValueError(f"{path}: {missing[0]} is missing inside; get {archive.url} again")
@@ -165,14 +166,10 @@ def download(archive: Archive, put_into: Path) -> Path:
     # keras.utils.get_file raises a bare Exception when the network fails.
     except Exception as error:
         raise InputError(
-            f"{archive.file} is not here and could not be downloaded ({_one_line(error)})",
+            f"{archive.file} is not here and could not be downloaded ({one_line(error)})",
             cure=f"get it from {archive.url} and put it into {put_into}, or give its folder with `data_dir`",
         ) from error
     return Path(path)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from sesemi.terminal import one_line
+
 _SIMPLE_DTYPE = re.compile(r"[|<>=]?[biuf][1248]")
 
 
@@ -155,8 +157,9 @@ def loads(data: bytes, source: str) -> dict[str, Any]:
         TypeError,
         ValueError,
     ) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{source}: not a readable data file ({reason}); get the official one again") from error
+        raise ValueError(
+            f"{source}: not a readable data file ({one_line(error)}); get the official one again"
+        ) from error
     if not isinstance(document, dict):
         raise ValueError(f"{source}: a dictionary is needed, got {type(document).__name__}")
     return {

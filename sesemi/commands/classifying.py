@@ -9,7 +9,7 @@ from typing import Any
 from sesemi.commands.parser import OneLineParser
 from sesemi.distribution.start import start_tensorflow
 from sesemi.errors import InputError
-from sesemi.terminal import printable, tell
+from sesemi.terminal import LONGEST_LINE, printable, tell
 
 _LINE_EVERY_S = 30.0
 MODEL_HELP = "A run folder, such as runs/NAME, or its model.keras."
@@ -81,7 +81,7 @@ class Progress:
         if self._bar is None:
             tell(text)
         else:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(printable(text, LONGEST_LINE), markup=False, highlight=False)
 
     def add(self, count: int) -> None:
         """Count pictures that are done."""

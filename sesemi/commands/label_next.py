@@ -13,6 +13,7 @@ from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
 from sesemi.files import refuse_unwritable, write
 from sesemi.runs.folder import RunFolder
+from sesemi.terminal import show
 
 SCORES = ("margin", "entropy", "disagreement")
 COLUMNS = ("path", "label", "guess", "probability", "score")
@@ -119,12 +120,12 @@ def _write(args, config, model, table: Path) -> None:
     grid = pictures.views_grid(rows)
     write(picture, grid)
     write(table, text.getvalue())
-    print(f"{len(first)} of {len(candidates)} unlabeled images, by {args.by}: {table}   picture: {picture}")
+    show(f"{len(first)} of {len(candidates)} unlabeled images, by {args.by}: {table}   picture: {picture}")
     if len(shown) < len(first):
-        print(f"the picture shows the first {len(shown)}")
+        show(f"the picture shows the first {len(shown)}")
     if config.dataset == "folder":
         again = " beside the lines of the table that the run had" if config.labels_file else ""
-        print(f"fill in the column 'label' and train again with --labels-file {table}{again}")
+        show(f"fill in the column 'label' and train again with --labels-file {table}{again}")
 
 
 def _candidates(materials):

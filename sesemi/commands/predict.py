@@ -12,7 +12,7 @@ from sesemi.commands.classifying import MODEL_HELP, Progress, add_model_flags, a
 from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
 from sesemi.files import refuse_unwritable, whole
-from sesemi.terminal import printable
+from sesemi.terminal import printable, show, tell
 
 _COLUMNS = ("path", "class", "probability")
 
@@ -97,12 +97,9 @@ def _row_writer(file, top: int) -> Callable[[str, str, Sequence[tuple[str, float
 
 @contextlib.contextmanager
 def _to_stdout() -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
-    encoding = sys.stdout.encoding or "utf-8"
-
     def write(name, best, pairs):
         cells = [(best or "?", pairs[0][1]), *pairs[1:]]
-        line = "  ".join([printable(name), *(f"{kind}  {100 * p:.1f} %" for kind, p in cells)])
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+        show("  ".join([printable(name), *(f"{printable(kind)}  {100 * p:.1f} %" for kind, p in cells)]))
 
     yield write
     sys.stdout.flush()
@@ -156,8 +153,8 @@ def _predict(args) -> None:
 
 def _conclude(args, done: int, total: int, abstained: int) -> None:
     if done < total:
-        print(f"{total - done} of {total} pictures could not be decoded and are left out", file=sys.stderr)
+        tell(f"{total - done} of {total} pictures could not be decoded and are left out")
     if args.csv:
-        print(f"{done} pictures: {args.csv}", file=sys.stderr)
+        tell(f"{done} pictures: {args.csv}")
     if args.min_confidence:
-        print(f"{abstained} of {done} pictures below {args.min_confidence:g}: no class is named", file=sys.stderr)
+        tell(f"{abstained} of {done} pictures below {args.min_confidence:g}: no class is named")

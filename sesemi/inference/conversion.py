@@ -72,7 +72,7 @@ def read_images(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         images = np.lib.format.open_memmap(path, mode="r")
     # A damaged header makes numpy's reader fail in many ways.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise InputError(f"cannot be read ({reason})", setting="images", value=path, cure=f"{needed}") from error
     if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
         raise InputError(f"{needed}, this is {images.dtype} {list(images.shape)}", setting="images", value=path)
