@@ -66,8 +66,10 @@ def content(path: str | os.PathLike, most_mib: int) -> bytes:
         OSError: See `opened`.
     """
     with opened(path, most_mib) as file:
-        # The files of some file systems say that they are empty.
-        found = file.read(most_mib * MIB + 1)
+        # Not all at once: room is made for what is asked for, and a file may say that it is empty, or grow.
+        found = file.read(os.fstat(file.fileno()).st_size)
+        while len(found) <= most_mib * MIB and (more := file.read(MIB)):
+            found += more
     if len(found) > most_mib * MIB:
         raise OSError(errno.EINVAL, f"it has more than the {most_mib} MiB that are read", os.fspath(path))
     return found

@@ -104,5 +104,5 @@ def test_a_text_is_utf_8_or_utf_16_with_its_mark(tmp_path):
     assert os.fsencode(reading.text_of(path, 1)) == b"\xff.png"
     for data in (b"a\0b", b"\xff\xfea"):
         path.write_bytes(data)
-        with pytest.raises(ValueError, match="zero bytes|utf-16"):
+        with pytest.raises(ValueError, match=r"zero bytes|utf-16"):
             reading.text_of(path, 1)
