@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sesemi.datasets import lazy_images
 from sesemi.errors import InputError
 from sesemi.files import whole
 from sesemi.inference.formats import FORMATS, Format
@@ -69,6 +70,7 @@ def read_images(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """
     needed = f"uint8 [N, {', '.join(map(str, shape))}] is needed"
     try:
+        lazy_images.refuse_short(path)
         images = np.lib.format.open_memmap(path, mode="r")
     # A damaged header makes numpy's reader fail in many ways.
     except Exception as error:

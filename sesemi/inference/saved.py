@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import keras
 from sesemi.augmentation.views import Augmentation
 from sesemi.errors import InputError
 from sesemi.files import write
+from sesemi.inference import model_file
 from sesemi.reading import json_object, texts
 from sesemi.terminal import one_line
 
@@ -81,11 +83,7 @@ def load(place: str | Path) -> Saved:
         raise InputError(f"{path}: there is no such model; give a run folder (runs/NAME) or its {MODEL}")
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a model of Keras, or only a part of one; get it again, or give a run folder")
-    try:
-        model = keras.models.load_model(path)
-    # Keras raises all kinds of errors for files that are none of its own.
-    except Exception as error:
-        raise InputError(f"{path}: not a model that Keras can read ({one_line(error)})") from error
+    model = _read(path)
     shape, classes = getattr(model, "input_shape", None), getattr(model, "output_shape", (None,))[-1]
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or not isinstance(classes, int):
         raise InputError(f"{path}: a model from images [N, H, W, C] to probabilities is needed, this one takes {shape}")
@@ -98,6 +96,21 @@ def load(place: str | Path) -> Saved:
         Augmentation(shift=facts.get("shift", 2), flip=facts.get("flip", False), noise=facts.get("noise", 0.0)),
         bool(facts),
     )
+
+
+def _read(path: Path) -> keras.Model:
+    try:
+        model_file.refuse(path)
+        # Of each layer that lacks something Keras warns; the error says it once.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return keras.models.load_model(path)
+    # Keras raises all kinds of errors for files that are none of its own.
+    except Exception as error:
+        reason = one_line(str(error).split("List of objects")[0] or error)
+        raise InputError(
+            f"{path}: not a model that Keras can read ({reason})", cure="get it again, or give a run folder"
+        ) from error
 
 
 def _read_sidecar(path: Path, classes: int) -> dict[str, Any]:
