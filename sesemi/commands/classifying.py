@@ -35,6 +35,22 @@ def add_device_flag(parser: OneLineParser) -> None:
     )
 
 
+def add_as_is_flag(parser: OneLineParser) -> None:
+    """Add ``--as-is``, of commands that write a table."""
+    parser.add_argument(
+        "--as-is",
+        action="store_true",
+        help="Write cells of the table that begin with = + - @, tab or carriage return as they are. Without it they "
+        "get a ' before, because a spreadsheet would run them as formulas.",
+    )
+
+
+def tell_marked(cells: int) -> None:
+    """Say how many cells of a table got a ' before."""
+    if cells:
+        tell(f"{cells} cells of the table begin like a formula and got a ' before; --as-is leaves them as they are")
+
+
 def _device(text: str) -> str:
     if text == "cpu" or text.isdecimal():
         return text

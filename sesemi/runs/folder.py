@@ -1,6 +1,5 @@
 """`RunFolder`: the files of one run by their names, read and compared in one place."""
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -10,6 +9,7 @@ from sesemi.config import Origins, RunConfig, from_file, to_json
 from sesemi.errors import InputError
 from sesemi.files import write
 from sesemi.reading import json_object, whole_numbers
+from sesemi.tables import Writer
 
 
 def _percent(value: Any) -> bool:
@@ -185,6 +185,8 @@ class RunFolder:
         write(self.environment_file, json.dumps(environment(), indent=2) + "\n")
         if left_out:
             text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([("path", "why"), *left_out])
+            table = Writer(text)
+            for row in [("path", "why"), *left_out]:
+                table.row(row)
             write(self.left_out, text.getvalue())
         write(self.split_file, json.dumps(split) + "\n")

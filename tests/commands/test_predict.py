@@ -271,6 +271,14 @@ def test_a_sidecar_that_is_too_deep_is_refused(tmp_path, pictures, capsys):
     assert "model.json: is damaged (it is nested too deep); restore it, or remove it" in capsys.readouterr().err
 
 
+def test_a_class_that_is_a_formula_is_text_in_a_table(pictures, tmp_path, capsys):
+    model = str(colors_to(tmp_path / "run", classes=("=1+1", "+x", "blue")))
+    for more, wanted in (([], ["'=1+1", "'+x", "blue"]), (["--as-is"], ["=1+1", "+x", "blue"])):
+        assert predict.main([model, str(pictures), "--csv", str(tmp_path / "x.csv"), *more]) == 0
+        assert [row["class"] for row in rows_of(tmp_path / "x.csv")] == wanted
+        assert ("2 cells of the table begin like a formula" in capsys.readouterr().err) is not bool(more)
+
+
 def test_a_table_of_predictions_gives_way_to_the_next(colors, pictures, tmp_path):
     for top in ("2", "1"):
         assert predict.main([colors, str(pictures), "--csv", str(tmp_path / "t.csv"), "--top", top]) == 0
