@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sesemi.config.sections import SETTINGS
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.files import WriteError
 from sesemi.terminal import accept_any_text, one_line, printable, tell
 
@@ -18,6 +18,7 @@ EXIT_BAD_INPUT = 2
 _OTHERS = ("config", "labels_per_class", "dry_run", "preview", "traceback", "format", "images", "csv", "count")
 # In letters; other people's names, cells and values may be of any length.
 _LONGEST_PROBLEM, _LONGEST_VALUE = 2000, 300
+_UNKNOWN = re.compile(r"unrecognized arguments:.*?(--[^\s=]+)")
 _MENTION = re.compile(r"`(arguments\.\w+|[a-z]\w*)(?:=([^`]*))?`")
 
 
@@ -36,7 +37,10 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line, not the whole usage before it, and exit."""
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {printable(message, _LONGEST_PROBLEM)} (see --help)\n")
+        unknown = _UNKNOWN.search(message)
+        close = unknown and did_you_mean(unknown[1], self._option_string_actions)
+        hint = f"; {close}" if close else ""
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {printable(message, _LONGEST_PROBLEM)}{hint} (see --help)\n")
 
 
 def flag(name: str, value: Any = None) -> str:

@@ -12,7 +12,7 @@ from sesemi.config import Origins, RunConfig, read_settings, resolve
 from sesemi.config.registry import NETWORKS
 from sesemi.distribution import cluster, rendezvous
 from sesemi.distribution.start import start_tensorflow
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.files import WriteError
 from sesemi.terminal import show, tell
 
@@ -77,7 +77,12 @@ def _resolved(
         if name not in given and name not in base and f"{name}_source" not in given:
             given[name], inherited[name] = value, f"default: {program}"
     if given.get("network", networks[0]) not in networks:
-        raise InputError(f"choose from {', '.join(networks)}", setting="network", value=given["network"])
+        raise InputError(
+            f"choose from {', '.join(networks)}",
+            setting="network",
+            value=given["network"],
+            cure=did_you_mean(given["network"], networks),
+        )
     return resolve({**base, **given, "arguments": both}, inherited)
 
 
