@@ -158,7 +158,7 @@ def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, tra
     if isinstance(error, NonFiniteLossError | WriteError | UnreadableError) and not traceback:
         continues = isinstance(error, UnreadableError)
         hint = "; once that is mended, the same command continues from the last checkpoint" if continues else ""
-        tell(f"{config.run_dir}: {error}{hint}")
+        tell(f"{config.run_dir}: {typed(str(error))}{hint}")
         return EXIT_STOPPED_BY_ERROR
     if isinstance(error, workers.STOPPED_BY) and not traceback:
         return _stopped_by_tensorflow(error, config, program)
