@@ -271,6 +271,17 @@ def test_a_sidecar_that_is_too_deep_is_refused(tmp_path, pictures, capsys):
     assert "model.json: is damaged (it is nested too deep); restore it, or remove it" in capsys.readouterr().err
 
 
+def test_names_of_a_strangers_model_are_text_on_the_terminal(pictures, tmp_path, capsys):
+    names = ("\x1b[2Jred\n", "g" * 100_000, "\u202eblue")
+    model = str(colors_to(tmp_path / "run", classes=names))
+    assert predict.main([model, str(pictures), "--top", "3"]) == 0
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert len(out.splitlines()) == 3
+    assert all(len(line) < 5000 for line in out.splitlines())
+    assert r"\x1b[2Jred\n  " in out
+
+
 def test_a_class_that_is_a_formula_is_text_in_a_table(pictures, tmp_path, capsys):
     model = str(colors_to(tmp_path / "run", classes=("=1+1", "+x", "blue")))
     for more, wanted in (([], ["'=1+1", "'+x", "blue"]), (["--as-is"], ["=1+1", "+x", "blue"])):
