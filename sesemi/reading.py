@@ -23,6 +23,8 @@ _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK,
 
 # Whether a value is what it should be: a type, several types, or a function.
 Check = type | tuple[type, ...] | Callable[[Any], bool]
+# What the values of an object's keys should be.
+Schema = Mapping[str, Check]
 
 
 def opened(path: str | os.PathLike, most_mib: int) -> BinaryIO:
@@ -106,8 +108,8 @@ def _whole_number(digits: str) -> int:
 
 def json_object(
     path: str | os.PathLike,
-    needed: Mapping[str, Check] | None = None,
-    optional: Mapping[str, Check] | None = None,
+    needed: Schema | None = None,
+    optional: Schema | None = None,
     *,
     most_mib: int = 16,
 ) -> dict[str, Any]:
@@ -136,9 +138,7 @@ def json_object(
         raise InputError(f"{path}: is damaged ({one_line(error)})") from error
 
 
-def checked(
-    document: Any, needed: Mapping[str, Check] | None = None, optional: Mapping[str, Check] | None = None
-) -> dict[str, Any]:
+def checked(document: Any, needed: Schema | None = None, optional: Schema | None = None) -> dict[str, Any]:
     """Return a document as it is, if it is an object that has what it must.
 
     Raises:

@@ -65,7 +65,7 @@ def _origins(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(origin, str) for origin in value.values())
 
 
-_NEEDED = {"settings": dict, "origins": _origins}
+_NEEDED: reading.Schema = {"settings": dict, "origins": _origins}
 _MOST_MIB = 1
 
 

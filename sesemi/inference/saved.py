@@ -15,12 +15,12 @@ from sesemi.augmentation.views import Augmentation
 from sesemi.errors import InputError
 from sesemi.files import write
 from sesemi.inference import model_file
-from sesemi.reading import json_object, texts
+from sesemi.reading import Schema, json_object, texts
 from sesemi.terminal import one_line
 
 MODEL = "model.keras"
-_NEEDED = {"class_names": texts, "resize": lambda value: value in ("crop", "pad")}
-_FACTS = {
+_NEEDED: Schema = {"class_names": texts, "resize": lambda value: value in ("crop", "pad")}
+_FACTS: Schema = {
     "shift": lambda value: type(value) is int and 0 <= value < 2**31,
     "flip": lambda value: isinstance(value, bool),
     "noise": lambda value: type(value) in (int, float) and 0 <= value < math.inf,

@@ -12,7 +12,7 @@ from sesemi.terminal import one_line, printable
 
 _INDEX = re.compile(r"\d{1,12}")
 _MOST_MIB = 64
-_MORE = {"validation": reading.whole_numbers, "labels_sha256": str}
+_MORE: reading.Schema = {"validation": reading.whole_numbers, "labels_sha256": str}
 _NAMED = re.compile(r"(?:.*/)?(\d{1,12})[^/\s]*\s+(\S.*)")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sesemi.config import Origins, RunConfig, from_file, to_json
 from sesemi.errors import InputError
 from sesemi.files import write
-from sesemi.reading import json_object, whole_numbers
+from sesemi.reading import Schema, json_object, whole_numbers
 from sesemi.tables import Writer
 
 
@@ -33,13 +33,13 @@ def _promotions(value: Any) -> bool:
 
 _NONE = type(None)
 # Keys of results.json and of split.json that somebody reads again, and what their values must be.
-RESULTS = {
+RESULTS: Schema = {
     "split_sha256": str,
     "data_sha256": str,
     "steps": int,
     "test_error": _percent,
 }
-OF_RESULTS = {
+OF_RESULTS: Schema = {
     "test_error_views": _percent_or_none,
     "views": int,
     "student_test_error": _percent,
@@ -50,8 +50,8 @@ OF_RESULTS = {
     "warning": str,
     "files_sha256": _text_or_none,
 }
-SPLIT = {"sha256": str, "data_sha256": str, "labeled": whole_numbers, "validation": whole_numbers}
-OF_SPLIT = {"labels_sha256": str, "unlabeled_count": int}
+SPLIT: Schema = {"sha256": str, "data_sha256": str, "labeled": whole_numbers, "validation": whole_numbers}
+OF_SPLIT: Schema = {"labels_sha256": str, "unlabeled_count": int}
 
 _ANOTHER = "give another `name`"
 _OR_REMOVE = "give another `name`, or remove the folder"
