@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sesemi import reading
 from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
-_LARGEST_MEMBER = 256 * 2**20
-_LARGEST_ARCHIVE = 2**30
+# Of a file, inside of an archive or beside it, and of a whole archive, unpacked.
+_LARGEST_MEMBER_MIB, _LARGEST_ARCHIVE_MIB = 256, 1024
+_MOST_MEMBERS, _LONGEST_HEADER = 10_000, 2**16
 _PATIENCE_S = 30
 
 Reader = Callable[[str], bytes]
@@ -35,8 +38,12 @@ class Archive:
     algorithm: str = "sha256"
 
     def is_official(self, path: Path) -> bool:
-        """Return whether the file at `path` has the official checksum."""
-        with path.open("rb") as file:
+        """Return whether the file at `path` has the official checksum.
+
+        Raises:
+            OSError: It cannot be read, or is larger than such an archive is.
+        """
+        with reading.opened(path, _LARGEST_ARCHIVE_MIB) as file:
             return hashlib.file_digest(file, self.algorithm).hexdigest() == self.digest
 
 
@@ -106,18 +113,18 @@ def find(where: Path, official_folder: str, archive: Archive, names: tuple[str, 
 
 
 def _read(path: Path) -> bytes:
-    size = path.stat().st_size
-    if size > _LARGEST_MEMBER:
-        raise ValueError(f"{path}: {size} bytes are more than such a file has; get the official one again")
-    return path.read_bytes()
+    try:
+        return reading.content(path, _LARGEST_MEMBER_MIB)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; get the official one again") from error
 
 
 def _open_archive(path: Path, archive: Archive, names: tuple[str, ...]) -> tuple[Reader, str]:
-    official = archive.is_official(path)
     try:
+        official = archive.is_official(path)
         contents = dict(_wanted_members(path, set(names)))
-    except (tarfile.TarError, OSError, EOFError, MemoryError, zlib.error) as error:
-        raise ValueError(f"{path}: not a readable archive ({error}); get {archive.url} again") from error
+    except (tarfile.TarError, OSError, EOFError, MemoryError, ValueError, ArithmeticError, zlib.error) as error:
+        raise ValueError(f"{path}: not a readable archive ({one_line(error)}); get {archive.url} again") from error
     missing = [name for name in names if name not in contents]
     if missing:
         raise ValueError(f"{path}: {missing[0]} is missing inside; get {archive.url} again")
@@ -125,15 +132,54 @@ def _open_archive(path: Path, archive: Archive, names: tuple[str, ...]) -> tuple
     return contents.pop, f"data: {path}{note}"
 
 
+class _PlainMember(tarfile.TarInfo):
+    """Member of an archive; long names and other headers before it are as long as such are, and files have no holes.
+
+    The stock reader makes room for what such a header claims, before anybody sees it.
+    """
+
+    _HEADERS = (
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    )
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        """Return the member of a header's bytes.
+
+        Raises:
+            tarfile.TarError: A header before it claims more than 64 KiB, or it is a file with holes.
+        """
+        found = super().frombuf(buf, encoding, errors)
+        if found.type == tarfile.GNUTYPE_SPARSE:
+            cls._refuse_holes()
+        if found.type in cls._HEADERS and found.size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {found.size} bytes")
+        return found
+
+    @staticmethod
+    def _refuse_holes(*_):
+        raise tarfile.ReadError("a file with holes")
+
+    # Holes that the other headers tell of.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_holes
+
+
 def _wanted_members(path: Path, names: set[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the wanted regular files of a tar archive, read into memory: nothing is written, so nothing can escape."""
-    with tarfile.open(path, "r|*") as tar:
-        for member in tar:
-            if member.offset_data + member.size > _LARGEST_ARCHIVE:
+    with (
+        reading.opened(path, _LARGEST_ARCHIVE_MIB) as file,
+        tarfile.open(fileobj=file, mode="r|*", tarinfo=_PlainMember) as tar,
+    ):
+        for number, member in enumerate(tar):
+            if number >= _MOST_MEMBERS or member.offset_data + member.size > _LARGEST_ARCHIVE_MIB * reading.MIB:
                 raise tarfile.TarError("it is larger than such an archive is")
             name = member.name.rsplit("/", 1)[-1]
             if member.isfile() and name in names:
-                if member.size > _LARGEST_MEMBER:
+                if member.size > _LARGEST_MEMBER_MIB * reading.MIB:
                     raise tarfile.TarError(f"{name} is larger than such a file is")
                 yield name, tar.extractfile(member).read()
 
@@ -165,14 +211,10 @@ def download(archive: Archive, put_into: Path) -> Path:
     # keras.utils.get_file raises a bare Exception when the network fails.
     except Exception as error:
         raise InputError(
-            f"{archive.file} is not here and could not be downloaded ({_one_line(error)})",
+            f"{archive.file} is not here and could not be downloaded ({one_line(error)})",
             cure=f"get it from {archive.url} and put it into {put_into}, or give its folder with `data_dir`",
         ) from error
     return Path(path)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from sesemi.datasets import image_files, label_table
 from sesemi.datasets.base import ImageData, Reading, held_out, some
 from sesemi.datasets.lazy_images import ImageFiles, compact, only
 from sesemi.errors import InputError
+from sesemi.reading import content
 from sesemi.terminal import printable
 
 # In this order they are read and held: training images are in front of the test.
@@ -55,8 +56,7 @@ def load(root: Path | None, how: Reading) -> ImageData:
     if not root.is_dir():
         raise InputError("there is no such folder", setting="data_dir", value=root, cure=f"give one with {TREE}")
     found, classes = _scan(root, anything=how.labels_file is not None)
-    if how.labels_file is not None:
-        _apply_table(found, root, Path(how.labels_file))
+    said = [] if how.labels_file is None else _apply_table(found, classes, root, Path(how.labels_file))
     names = _class_names(found, classes, root)
     set_aside = _set_aside(found, root)
     found.sort(key=lambda file: PARTS.index(file.part))
@@ -82,7 +82,7 @@ def load(root: Path | None, how: Reading) -> ImageData:
         only(images, slice(train, None)),
         labels[train:],
         tuple(names),
-        (f"data: {printable(str(root))}, {_counts(found)}", _classes(found, names), *_others(root), *faults),
+        (f"data: {printable(str(root))}, {_counts(found)}", _classes(found, names), *said, *_others(root), *faults),
         validation=np.array([i for i, file in enumerate(found) if file.part == "validation"], np.int64),
         paths=tuple(_short(file.path, root) for file in found[:train]),
         digests=digests[:train],
@@ -138,31 +138,32 @@ def _pictures(root: Path) -> Iterator[Path]:
     return (path for path in image_files.find(root) if not of_run(path.parent))
 
 
-def _apply_table(found: list[_File], root: Path, table: Path) -> None:
-    # Files are found by the path that is written, or by the one that its links lead to.
-    places = {os.path.realpath(file.path): file for file in found}
-    places |= {os.path.abspath(file.path): file for file in found}
-    for number, name, label in label_table.read(table):
-        path = str(root / name)
-        file = None if "\0" in path else places.get(os.path.abspath(path)) or places.get(os.path.realpath(path))
-        if file is None:
-            if "\0" in path or not os.path.isfile(path):
-                header = "; if the line is a header, it must be path,label" if number == 1 else ""
-                raise InputError(
-                    f"line {number}: there is no file {printable(path)}{header}", setting="labels_file", value=table
-                )
-            file = places[os.path.abspath(path)] = _File(path, "unlabeled", None)
-            found.append(file)
-        if label in label_table.UNLABELED:
-            continue
-        if file.name not in (None, label):
-            raise InputError(
-                f"line {number}: {printable(name)} is {label} here and {file.name} elsewhere",
-                setting="labels_file",
-                value=table,
-            )
-        file.name = label
-        file.part = "labeled" if file.part == "unlabeled" else file.part
+def _apply_table(found: list[_File], classes: set[str], root: Path, table: Path) -> list[str]:
+    """Give pictures the labels of a table; return notes about what was read in another way than it is written."""
+    files = {file.path: file for file in found}
+    places, (lines, notes) = label_table.Places(files, root), label_table.read(table)
+    labels, given = label_table.Labels(table, lines, classes), {}
+    for line in lines:
+        try:
+            path = places.find(line)
+            if path is None:
+                header = "; if the line is a header, it must be path,label" if line.number == 1 else ""
+                raise ValueError(f"there is no file {printable(str(root / line.path))}{header}")
+            if path not in files:
+                files[path] = _File(path, "unlabeled", None)
+                found.append(files[path])
+                places.add(path)
+            file, label = files[path], labels.class_of(line)
+            if label is not None and file.name not in (None, label):
+                raise ValueError(f"{printable(line.path)} is {printable(label)} here and {file.name} elsewhere")
+        except ValueError as error:
+            raise InputError(f"line {line.number}: {error}", setting="labels_file", value=table) from error
+        if label is not None:
+            file.name = given[line.number] = label
+            file.part = "labeled" if file.part == "unlabeled" else file.part
+    if places.otherwise:
+        notes.append(f"{table.name}: {len(places.otherwise)} paths read as: {some(places.otherwise)}")
+    return notes + labels.notes(given)
 
 
 def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]:
@@ -313,7 +314,7 @@ def files_sha256(root: Path, labels_file: str | None) -> str | None:
         for path in itertools.chain.from_iterable(_pictures(part) for part in parts if part.is_dir()):
             found.update(os.fsencode(f"{_short(str(path), root)}\0{path.stat().st_size}\0"))
         if labels_file is not None:
-            found.update(Path(labels_file).read_bytes())
+            found.update(content(labels_file, label_table.LARGEST_MIB))
     except OSError:
         return None
     return found.hexdigest()

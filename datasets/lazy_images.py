@@ -1,13 +1,19 @@
 """Images that are indexed like an array, and read from where they lie when they are asked for."""
 
+import io
+import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sesemi import reading
 from sesemi.datasets import image_files
 
 _CHUNK = 4096
+# A header of numpy, in bytes, and any file at all.
+_LARGEST_HEADER, _LARGEST_MIB = 2**16 + 16, 2**40
 
 
 class LazyImages:
@@ -115,6 +121,7 @@ class NumpyFile:
     """
 
     def __init__(self, path: str | Path):
+        refuse_short(path)
         self._path, images = path, np.lib.format.open_memmap(path, mode="r")
         self.shape, self.dtype, self.ndim = images.shape, images.dtype, images.ndim
 
@@ -124,6 +131,25 @@ class NumpyFile:
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
         """Return a copy of some rows."""
         return np.array(np.lib.format.open_memmap(self._path, mode="r")[index])
+
+
+def refuse_short(path: str | Path) -> None:
+    """Refuse a ``.npy`` file that claims more than it has; numpy would compute with what it claims, and warn.
+
+    Raises:
+        Exception: It does, or is damaged.
+    """
+    with reading.opened(path, _LARGEST_MIB) as file, warnings.catch_warnings():
+        # What is no header may look like bad Python.
+        warnings.simplefilter("ignore")
+        start = file.read(_LARGEST_HEADER)
+        head = io.BytesIO(start)
+        version = np.lib.format.read_magic(head)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(head)
+        size, there = math.prod(shape) * dtype.itemsize, file.seek(0, 2) - head.tell()
+    if min(shape, default=0) < 0 or (size > there and not dtype.hasobject):
+        raise ValueError(f"its header claims {size} bytes, there are {there}")
 
 
 class Joined(LazyImages):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sesemi.datasets import tfds_files
 from sesemi.errors import InputError
 from sesemi.terminal import one_line
 
@@ -36,6 +37,7 @@ def builder(tfds, name: str, data_dir: Path | None):
 
     Raises:
         ValueError: If there is no such set, version or configuration.
+        InputError: See `tfds_files.refuse`.
     """
     parts = _NAME.fullmatch(name)
     if parts is None:
@@ -43,6 +45,7 @@ def builder(tfds, name: str, data_dir: Path | None):
     # If a version is named, even any, TFDS prefers files that are there to its code, whose version may be newer.
     asked = name if parts["version"] else f"{name}:*.*.*"
     try:
+        _refuse_foreign_code(tfds, asked, data_dir)
         return tfds.builder(asked, data_dir=None if data_dir is None else str(data_dir))
     except tfds.core.DatasetNotFoundError as error:
         close = difflib.get_close_matches(parts["set"], tfds.list_builders(with_community_datasets=False))
@@ -50,10 +53,18 @@ def builder(tfds, name: str, data_dir: Path | None):
             f"tfds:{name}: not prepared{'' if data_dir is None else f' in {data_dir}'}, and TensorFlow Datasets "
             f"{tfds.__version__} knows no such set" + (f"; did you mean {' or '.join(close)}?" if close else "")
         ) from error
+    except InputError as error:
+        raise InputError(f"tfds:{name}: {error.problem}", cure=error.cure) from error
     except Exception as error:
         # The message begins with the arguments that the builder was called with.
         reason = str(error).rpartition('}": ')[2]
         raise ValueError(f"tfds:{name}: {one_line(reason)}") from error
+
+
+def _refuse_foreign_code(tfds, name: str, data_dir: Path | None) -> None:
+    found, more = tfds.core.naming.parse_builder_name_kwargs(name)
+    folders = tfds.core.utils.file_utils.list_data_dirs(data_dir)
+    tfds_files.refuse([Path(folder) for folder in folders], found.name, more.get("config"))
 
 
 def prepare(tfds, name: str, builder, say: Callable[[str], None] | None) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sesemi import reading
 from sesemi.datasets import cifar100, unpickle
 from sesemi.datasets.base import EXTRA_FORMS, some
 from sesemi.errors import InputError
@@ -18,7 +19,7 @@ NOTE = (
 CIFAR100_COUNT = 237_203
 _KEYWORDS = {"maple_tree": "maple", "aquarium_fish": "fish"}
 _BYTES = 32 * 32 * 3
-_LARGEST_INDEX = 64 * 2**20
+_LARGEST_INDEX_MIB = 64
 
 
 class TinyImages:
@@ -65,14 +66,10 @@ class TinyImages:
         self.shape = (total, 32, 32, 3)
 
     def _read_index(self, path: Path) -> dict[str, tuple[int, int]]:
-        if path.stat().st_size > _LARGEST_INDEX:
-            raise InputError(
-                f"{path}: {path.stat().st_size} bytes are more than an index has",
-                setting="extra_source",
-                value=self.source,
-            )
         try:
-            found = unpickle.loads(path.read_bytes(), str(path))
+            found = unpickle.loads(reading.content(path, _LARGEST_INDEX_MIB), str(path))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}", setting="extra_source", value=self.source) from error
         except ValueError as error:
             raise InputError(f"{error}", setting="extra_source", value=self.source) from error
         for keyword, span in found.items():

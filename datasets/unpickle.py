@@ -11,10 +11,14 @@ import pickle
 import re
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from sesemi.terminal import one_line
+
+_MOST_INSTRUCTIONS = 2_000_000
 _SIMPLE_DTYPE = re.compile(r"[|<>=]?[biuf][1248]")
 
 
@@ -82,8 +86,24 @@ for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _frombuffer
 
 
+def _counted(act: Callable) -> Callable:
+    def counted(reader):
+        reader._left -= 1
+        if reader._left < 0:
+            raise pickle.UnpicklingError(f"more than {_MOST_INSTRUCTIONS:,} objects")
+        act(reader)
+
+    return counted
+
+
 class _Unpickler(pickle._Unpickler):
-    """Pure Python reader: the one in C allocates as much memory as a few bytes of a file ask it to."""
+    """Pure Python reader: the one in C allocates as much memory as a few bytes of a file ask it to.
+
+    Each instruction makes one object of at most 200 bytes, except those whose bytes are in the file. So their number is
+    bounded: the largest official file, the index of Tiny Images, has half a million of them.
+    """
+
+    _left = _MOST_INSTRUCTIONS
 
     dispatch = dict(pickle._Unpickler.dispatch)
 
@@ -120,6 +140,8 @@ class _Unpickler(pickle._Unpickler):
     for _opcode in (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET):
         dispatch.pop(_opcode[0])
 
+    dispatch = {opcode: _counted(act) for opcode, act in dispatch.items()}
+
     def find_class(self, module, name):
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused")
@@ -155,8 +177,9 @@ def loads(data: bytes, source: str) -> dict[str, Any]:
         TypeError,
         ValueError,
     ) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{source}: not a readable data file ({reason}); get the official one again") from error
+        raise ValueError(
+            f"{source}: not a readable data file ({one_line(error)}); get the official one again"
+        ) from error
     if not isinstance(document, dict):
         raise ValueError(f"{source}: a dictionary is needed, got {type(document).__name__}")
     return {

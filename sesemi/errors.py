@@ -1,5 +1,8 @@
 """Error that a user caused and can cure."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Bad arguments, data or folder.
@@ -30,6 +33,13 @@ class InputError(ValueError):
 
     def __reduce__(self):
         return _made, (self.problem, self.setting, self.value, self.cure)
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str | None:
+    """Return a question for a name that nobody knows, such as ``did you mean fixmatch?``; None if none is like it."""
+    names = {str(other).lower(): str(other) for other in known}
+    close = difflib.get_close_matches(str(name)[:100].lower(), names, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(names[other] for other in close)}?" if close else None
 
 
 def _made(problem: str, setting: str | None, value: object, cure: str | None) -> InputError:

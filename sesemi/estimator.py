@@ -153,8 +153,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             {
                 "dataset": "folder",
                 "image_size": int(images.shape[1]),
-                **(self.settings or {}),
-                **{name: value for name, value in own.items() if value is not None},
+                **_plain(self.settings or {}),
+                **{name: _plain(value) for name, value in own.items() if value is not None},
                 "seed": self._seed(),
             }
         )
@@ -227,10 +227,10 @@ def _labels(labels) -> tuple[np.ndarray, np.ndarray]:
     if labels.ndim != 1:
         raise ValueError(f"labels [N] are needed, got an array of shape {labels.shape}")
     values = labels.tolist()
+    if any(map(_is_missing, values)):
+        raise ValueError("labels hold None, NaN or NA; the label of an unlabeled image is -1")
     hidden = np.array([not isinstance(value, str) and value == UNLABELED for value in values], bool)
     known = [value for value, is_hidden in zip(values, hidden, strict=True) if not is_hidden]
-    if any(value is None or value != value for value in known):
-        raise ValueError("labels hold None or NaN; the label of an unlabeled image is -1")
     if len({isinstance(value, str) for value in known}) > 1:
         raise ValueError("labels are text and numbers; make them all one, except -1 where there is none")
     found = np.array(known)
@@ -241,6 +241,21 @@ def _labels(labels) -> tuple[np.ndarray, np.ndarray]:
     if len(found):
         check_classification_targets(found)
     return hidden, found
+
+
+def _is_missing(value: Any) -> bool:
+    """Return whether a label is None, NaN, or the NA of pandas, which answers no comparison."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with the numbers of Python in place of those of numpy, also inside of a dictionary."""
+    if isinstance(value, dict):
+        return {name: _plain(inside) for name, inside in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _encode(labels, count: int) -> tuple[np.ndarray, np.ndarray]:

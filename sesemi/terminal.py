@@ -1,27 +1,56 @@
-"""Text for a terminal: what may be printed, durations, and lines now and then."""
+"""Text for a terminal: durations, lines now and then, and the one door for what others have written.
+
+`show` and `tell` print every line of a command. What comes from files (names of classes and files, cells of tables,
+settings) may hold escape sequences, line breaks, zero bytes and bytes that are no text; none of that passes.
+"""
 
 import contextlib
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+# In letters. No path of Linux is longer than a name may be here.
+LONGEST_NAME, LONGEST_LINE = 4096, 10_000
 
 
-def printable(text: str) -> str:
-    """Return a path or a name in one line of text, whatever bytes it is made of."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+def printable(text: str, most: int = LONGEST_NAME) -> str:
+    """Return a path or a name in one line of text, whatever bytes it is made of, cut off after `most` letters."""
+    whole = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[: most + 1])
+    return whole if len(whole) <= most else f"{whole[:most]} ..."
 
 
 def one_line(what: object, most: int = 250) -> str:
     """Return the text of an error or of anything else in one line, cut off after `most` letters."""
-    text = printable(" ".join(str(what).split())) or type(what).__name__
-    return text if len(text) <= most else f"{text[:most]} ..."
+    # No letter is lost: of what is cut here, more than `most` letters would be left.
+    return printable(" ".join(str(what)[: 100 * most].split()), most) or type(what).__name__
 
 
-def tell(line: str) -> None:
-    """Print a line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+def accept_any_text() -> None:
+    """Let stdout and stderr take every letter from now on: what their encoding has no code for is escaped.
+
+    A log, a cron job or a terminal need not be UTF-8, and the name of a file need not be text at all.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Some programs, such as notebooks, put something else in their place.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def show(*lines: str) -> None:
+    """Print lines on stdout. What is no text in them is escaped, line breaks too; each is cut after 10,000 letters."""
+    _print(lines, sys.stdout)
+
+
+def tell(*lines: str) -> None:
+    """Print lines on stderr, as `show` does."""
+    _print(lines, sys.stderr)
+
+
+def _print(lines: Iterable[str], stream: TextIO) -> None:
+    print(*(printable(line, LONGEST_LINE) for line in lines), sep="\n", file=stream, flush=True)
 
 
 def human_time(seconds: float) -> str:

@@ -25,9 +25,11 @@ FLOORS = {
     "primitives": 1,
     "report": 1,
     "models": 1,
-    "datasets": 1,
+    "datasets": 2,
     "files": 1,
     "keras_settings": 0,
+    "reading": 1,
+    "tables": 1,
     "errors": 0,
     "terminal": 0,
     "": 0,
@@ -44,7 +46,7 @@ MAY_IMPORT_TENSORFLOW = {
     "runs": {"run", "environment"},
 }
 # The command line answers before any library is loaded: at the top of these files only the standard library.
-STANDARD_LIBRARY_ONLY = ("", "__main__", "commands", "config", "errors", "files", "terminal")
+STANDARD_LIBRARY_ONLY = ("", "__main__", "commands", "config", "errors", "files", "reading", "tables", "terminal")
 AND_THESE = {"sesemi.distribution.rendezvous"}
 NOT_THESE = {"sesemi.commands.evaluate", "sesemi.commands.export"}
 LIBRARIES = {"keras", "tensorflow", "numpy", "sklearn", "matplotlib", "scipy", "PIL"}

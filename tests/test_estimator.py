@@ -22,6 +22,18 @@ from sesemi.errors import InputError
 SHORT = {"epochs": 2, "steps_per_epoch": 8, "batch_size": 8, "labeled_batch_size": 8, "shift": 0}
 
 
+class NA:
+    """As the NA of pandas, it says of no comparison whether it is true."""
+
+    def __eq__(self, other):
+        return self
+
+    __ne__, __hash__ = __eq__, None
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+
 @pytest.fixture(scope="module")
 def images():
     """Three patterns with noise, 8 x 8 grey; a third of the labels is seen."""
@@ -201,8 +213,9 @@ LABELS = np.array([0, 1, 0, -1])
         (IMAGES, np.array([0, 0, -1, -1]), "at least two classes are needed, got 1"),
         (IMAGES, np.full(4, -1), "got 0"),
         (IMAGES, np.array(["a", "b", "-1", "-1"]), "hold the text '-1'; give -1 as a number"),
-        (IMAGES, [0.0, 1.0, float("nan"), -1], "None or NaN"),
-        (IMAGES, np.array(["a", None, "b", -1], object), "None or NaN"),
+        (IMAGES, [0.0, 1.0, float("nan"), -1], "None, NaN or NA"),
+        (IMAGES, np.array(["a", None, "b", -1], object), "None, NaN or NA"),
+        (IMAGES, ["a", NA(), "b", -1], "None, NaN or NA"),
         (IMAGES, ["a", 1, "b", -1], "text and numbers"),
         (IMAGES, np.array([0.5, 1.0, 0.5, -1]), "continuous"),
         (IMAGES, LABELS[:, None], "an array of shape"),
@@ -214,6 +227,20 @@ LABELS = np.array([0, 1, 0, -1])
 def test_what_is_no_image_or_label_is_refused(pixels, labels, words):
     with pytest.raises(ValueError, match=words):
         SemiSupervisedClassifier().fit(pixels, labels)
+
+
+def test_numbers_of_numpy_are_numbers(images):
+    how = {
+        "method": np.str_("vat"),
+        "epochs": np.int64(3),
+        "learning_rate": np.float32(0.25),
+        "flip": np.bool_(True),
+        "arguments": {"weight": np.float64(2.0), "power_iterations": np.int32(1)},
+        "settings": {"cutout": np.float64(0.5)},
+    }
+    config = SemiSupervisedClassifier(**how)._config(images[0])
+    assert (config.epochs, config.learning_rate, config.flip, config.cutout) == (3, 0.25, True, 0.5)
+    assert [type(value) for value in config.arguments.values()] == [float, int]
 
 
 def test_settings_that_cannot_be_are_refused(fitted, images):

@@ -12,12 +12,15 @@ from sesemi.config import RunConfig
 from sesemi.config.checks import wants_extra
 from sesemi.config.registry import is_any_size
 from sesemi.config.sections import DataSettings, ViewSettings
+from sesemi.datasets.base import some
 from sesemi.errors import InputError
 from sesemi.methods import Method
 from sesemi.pipeline import label_files, splits
 from sesemi.pipeline.pixels import DevicePixels, Pixels, StreamedPixels, visible_labels
 from sesemi.terminal import Now, tell
 from sesemi.training import preprocess
+
+_CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,7 @@ def load(config: RunConfig) -> Materials:
     if is_any_size(config.dataset):
         refuse_whitening(config, (config.image_size, config.image_size, 3))
     files, data, chosen = files_sha256(config), _images(config, smallest), None
+    data = dataclasses.replace(data, notes=(*data.notes, *_one_colour(data.train_images, data.paths)))
     if config.labels_from is not None:
         chosen = label_files.read(
             config.labels_from,
@@ -128,6 +132,27 @@ def load(config: RunConfig) -> Materials:
         )
     steps = _steps_per_epoch(config, method, data, split)
     return Materials(config, method, data, split, steps, data.sha256(), files)
+
+
+def _one_colour(images, paths: Sequence[str] | None) -> list[str]:
+    """Return a note about training pictures that are of one colour each; those that are not in memory are not seen.
+
+    Raises:
+        InputError: All are; from equal pictures nothing can be learned, and no loss says so.
+    """
+    if not isinstance(images, np.ndarray):
+        return []
+    # By chunks, because a comparison of all at once would need as much memory as they.
+    chunks = (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
+    flat = np.flatnonzero(np.concatenate([(chunk == chunk[:, :1, :1]).all(axis=(1, 2, 3)) for chunk in chunks]))
+    if len(flat) == len(images):
+        shade = "black" if not images.any() else "of one colour"
+        raise InputError(
+            f"all {len(images)} training pictures are {shade}, so there is nothing to learn",
+            cure="look at the files, and at how they were made; pixels are 0 … 255",
+        )
+    names = [str(i) if paths is None or i >= len(paths) else paths[i] for i in flat]
+    return [f"{len(flat)} training pictures are of one colour each: {some(names)}"] if len(flat) else []
 
 
 def _steps_per_epoch(config: RunConfig, method: Method, data: datasets.ImageData, split: splits.Split) -> int:
@@ -210,6 +235,7 @@ def in_memory(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
             setting="network",
             value=config.network,
         )
+    _one_colour(images, None)
     data = datasets.ImageData(images, labels, images[:0], labels[:0], tuple(class_names))
     split = splits.split(labels, "all", config.seed, classes=len(class_names), exclude_labeled=config.exclude_labeled)
     return Materials(config, method, data, split, _steps_per_epoch(config, method, data, split))

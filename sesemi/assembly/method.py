@@ -5,7 +5,7 @@ from typing import Any
 from sesemi.config import Origins, RunConfig
 from sesemi.config.sections import MethodSettings
 from sesemi.config.sections.views import STRONG
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.methods import METHODS, Method, WithRotation
 
 _ROTATION_WEIGHT = "rotation_weight"
@@ -22,12 +22,12 @@ def hyperparameters(config: MethodSettings) -> dict[str, Any]:
         defaults[_ROTATION_WEIGHT] = 1.0
     for name, value in config.arguments.items():
         if name not in defaults:
-            there = ", ".join(defaults) or "none"
+            there, close = ", ".join(defaults) or "none", did_you_mean(name, defaults)
             raise InputError(
                 f"{config.method} has no such argument",
                 setting=f"arguments.{name}",
                 value=value,
-                cure=f"it has {there}",
+                cure=f"it has {there}" if close is None else f"{close} it has {there}",
             )
     found = defaults | config.arguments
     # 30 and 30.0 are one value.

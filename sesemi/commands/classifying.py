@@ -9,7 +9,7 @@ from typing import Any
 from sesemi.commands.parser import OneLineParser
 from sesemi.distribution.start import start_tensorflow
 from sesemi.errors import InputError
-from sesemi.terminal import printable, tell
+from sesemi.terminal import LONGEST_LINE, printable, tell
 
 _LINE_EVERY_S = 30.0
 MODEL_HELP = "A run folder, such as runs/NAME, or its model.keras."
@@ -33,6 +33,22 @@ def add_device_flag(parser: OneLineParser) -> None:
     parser.add_argument(
         "--gpu", type=_device, metavar="ID", help="The GPU to use, or 'cpu' (default: the first that is visible)."
     )
+
+
+def add_as_is_flag(parser: OneLineParser) -> None:
+    """Add ``--as-is``, of commands that write a table."""
+    parser.add_argument(
+        "--as-is",
+        action="store_true",
+        help="Write cells of the table that begin with = + - @, tab or carriage return as they are. Without it they "
+        "get a ' before, because a spreadsheet would run them as formulas.",
+    )
+
+
+def tell_marked(cells: int) -> None:
+    """Say how many cells of a table got a ' before."""
+    if cells:
+        tell(f"{cells} cells of the table begin like a formula and got a ' before; --as-is leaves them as they are")
 
 
 def _device(text: str) -> str:
@@ -81,7 +97,7 @@ class Progress:
         if self._bar is None:
             tell(text)
         else:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(printable(text, LONGEST_LINE), markup=False, highlight=False)
 
     def add(self, count: int) -> None:
         """Count pictures that are done."""

@@ -3,7 +3,6 @@
 import itertools
 import json
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
 from sesemi.files import refuse_unwritable, write
 from sesemi.runs.folder import RunFolder, UnfinishedError
+from sesemi.terminal import show, tell
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,6 @@ def read(folder: Path) -> Run:
     found = RunFolder(folder)
     results = found.results()
     config, _ = found.config()
-    try:
-        _ = results["split_sha256"], results["data_sha256"], float(results["test_error"]), int(results["steps"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{found.results_file}: it lacks or spoils {error}") from error
     settings = config.identity()
     return Run(folder, results, settings | settings.pop("arguments"))
 
@@ -69,7 +65,7 @@ def _finished(folders: Sequence[Path]) -> list[Run]:
     for error in unfinished:
         if not runs:
             raise error
-        print(f"{error}; left out", file=sys.stderr)
+        tell(f"{error}; left out")
     return runs
 
 
@@ -202,9 +198,9 @@ def _compare(args) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     write(args.output / "comparison.md", text)
     write(args.output / "comparison.png", picture(rows))
-    print(text, end="")
+    show(*text.splitlines())
     if len({row["updates"] for row in rows}) > 1:
-        print("note: the runs had different numbers of updates")
+        show("note: the runs had different numbers of updates")
     if sum(_is_supervised(members[0]) for members in groups.values()) > 1:
-        print("note: no gains, because there are several kinds of supervised runs")
-    print(f"picture: {args.output / 'comparison.png'}")
+        show("note: no gains, because there are several kinds of supervised runs")
+    show(f"picture: {args.output / 'comparison.png'}")

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,31 @@ from sesemi.commands.parser import OneLineParser, finish
 from sesemi.config.checks import wants_extra
 from sesemi.errors import InputError
 from sesemi.files import refuse_unwritable, write
+from sesemi.reading import json_object
 from sesemi.runs.folder import RunFolder
+from sesemi.terminal import printable, show, tell
+
+# In letters of a table that is printed.
+_LONGEST_CLASS = 60
 
 
 def to_text(found: dict[str, Any]) -> str:
     """Return the text that is printed."""
+    shown = {name: printable(name, _LONGEST_CLASS) for name in found["class_names"]}
     views = "one view" if found["views"] == 1 else f"mean of {found['views']} views"
-    width = max(5, *(len(name) for name in found["class_names"]))
+    width = max(5, *map(len, shown.values()))
     lines = [f"{'class':{width}}  images  error [%]  precision [%]  recall [%]"]
     for row in found["classes"]:
         error, precision, recall = (
             "-" if row[k] is None else f"{row[k]:.2f}" for k in ("error", "precision", "recall")
         )
-        lines.append(f"{row['class']:{width}}  {row['images']:6}  {error:>9}  {precision:>13}  {recall:>10}")
+        lines.append(f"{shown[row['class']]:{width}}  {row['images']:6}  {error:>9}  {precision:>13}  {recall:>10}")
     if found["confusions"]:
         lines.append("most frequent confusions:")
-        lines += [f"  {row['images']:5}  {row['true']} taken for {row['predicted']}" for row in found["confusions"]]
+        lines += [
+            f"  {row['images']:5}  {shown[row['true']]} taken for {shown[row['predicted']]}"
+            for row in found["confusions"]
+        ]
     lines += [
         f"expected calibration error {100 * found['expected_calibration_error']:.2f} %"
         f" ({len(found['reliability'])} bins)",
@@ -115,8 +123,8 @@ def _of_run(folder: Path, args) -> dict[str, str | None]:
     try:
         config, _ = run.config()
         trained_on = run.results()["data_sha256"] if run.is_finished else None
-    except (InputError, KeyError) as error:
-        print(f"{folder}: its config.json or results.json cannot be used ({error})", file=sys.stderr)
+    except InputError as error:
+        tell(f"{folder}: its config.json or results.json cannot be used ({error})")
         return given
     if config.dataset == "folder":
         if not wants_extra(config.extra, config.extra_source):
@@ -138,11 +146,12 @@ def _free(folder: Path, dataset: str) -> Path:
     for number in itertools.count(1):
         found = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
         try:
-            if json.loads((found / "evaluation.json").read_text(encoding="utf-8"))["dataset"] == dataset:
+            if json_object(found / "evaluation.json", {"dataset": str})["dataset"] == dataset:
                 return found
         except FileNotFoundError:
             return found
-        except (OSError, ValueError, KeyError, TypeError):
+        # A folder that holds something else stays as it is.
+        except (OSError, InputError):
             continue
 
 
@@ -162,7 +171,7 @@ def _assess(args) -> None:
     saved = classifying.load(args.model, args.gpu)
     items, labels, notes = evaluation_sets.test_set(args.dataset, saved=saved, **data)
     for note in notes:
-        print(note, file=sys.stderr)
+        tell(note)
     progress, parts, kept = classifying.Progress(len(labels)), [], []
     try:
         for batch, probs in classifying.answers(saved, items, progress, views=args.views):
@@ -185,6 +194,6 @@ def _assess(args) -> None:
     found = about | metrics.assess(probs, whole, saved.class_names)
     write_numbers(folder, found)
     if found["broken"]:
-        print(f"{found['broken']} of {len(labels)} pictures could not be decoded and are left out", file=sys.stderr)
-    print(to_text(found))
-    print(f"written: {folder / 'evaluation.json'}, confusion.png, reliability.png")
+        tell(f"{found['broken']} of {len(labels)} pictures could not be decoded and are left out")
+    show(*to_text(found).splitlines())
+    show(f"written: {folder / 'evaluation.json'}, confusion.png, reliability.png")

@@ -1,15 +1,15 @@
 """``sesemi export MODEL --format FORMAT``: write the model for other runtimes, and compare it on real images."""
 
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from sesemi.commands.classifying import MODEL_HELP
-from sesemi.commands.parser import EXIT_BAD_INPUT, OneLineParser, as_typed, typed
+from sesemi.commands.parser import EXIT_BAD_INPUT, OneLineParser, as_typed
 from sesemi.distribution.start import start_tensorflow
 from sesemi.errors import InputError
 from sesemi.files import WriteError
+from sesemi.terminal import show, tell
 
 EXIT_NOT_CONVERTED = 3
 FORMATS = ("saved_model", "tflite", "onnx")
@@ -48,15 +48,15 @@ def main(arguments: Sequence[str] | None = None, program: str = "sesemi export")
     except InputError as error:
         if args.traceback:
             raise
-        print(f"{program}: {as_typed(error)}", file=sys.stderr)
+        tell(f"{program}: {as_typed(error)}")
         return EXIT_BAD_INPUT
     except (_conversion_error(), WriteError, OSError) as error:
         if args.traceback:
             raise
-        print(f"{program}: {typed(str(error))}", file=sys.stderr)
+        tell(f"{program}: {as_typed(error)}")
         return EXIT_NOT_CONVERTED
     except KeyboardInterrupt:
-        print("interrupted; nothing was written")
+        show("interrupted; nothing was written")
         return 128 + signal.SIGINT
     return 0
 
@@ -103,9 +103,9 @@ def _tell(saved, output: Path, chosen, takes: str, largest: str) -> None:
         "any-size": f"uint8 [N, any, any, {channels}]",
         "jpeg": "contents of files [N]",
     }[takes]
-    print(f"{chosen.suffix[1:] or 'saved_model'}: {output} ({sum(path.stat().st_size for path in files) / 1e6:.2f} MB)")
-    print(f"takes {INPUTS[takes]!r}: {wanted}; gives {OUTPUT!r}: float32 [N, {classes}]; {chosen.use}")
-    print(f"largest difference of a probability from {saved.path}: {largest}")
+    show(f"{chosen.suffix[1:] or 'saved_model'}: {output} ({sum(path.stat().st_size for path in files) / 1e6:.2f} MB)")
+    show(f"takes {INPUTS[takes]!r}: {wanted}; gives {OUTPUT!r}: float32 [N, {classes}]; {chosen.use}")
+    show(f"largest difference of a probability from {saved.path}: {largest}")
     names = output / FILE_OF_NAMES if output.is_dir() else output.with_suffix(".json")
     inside = f"inside, as {NAMES!r}, and in {names}"
-    print(f"class names: {inside if saved.has_sidecar else 'none, there is no .json beside the model'}")
+    show(f"class names: {inside if saved.has_sidecar else 'none, there is no .json beside the model'}")

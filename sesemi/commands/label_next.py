@@ -4,20 +4,24 @@ import argparse
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sesemi import tables
 from sesemi.commands import classifying
 from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
 from sesemi.files import refuse_unwritable, write
+from sesemi.reading import text_of
 from sesemi.runs.folder import RunFolder
+from sesemi.terminal import one_line, show
 
 SCORES = ("margin", "entropy", "disagreement")
 COLUMNS = ("path", "label", "guess", "probability", "score")
 _MOST_PICTURES = 120
 _A_ROW = 8
+_LARGEST_MIB = 64
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "sesemi label-next") -> int:
@@ -60,6 +64,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="Table to write (default: RUN/label_next.csv). A picture, FILE-pictures.png, lies beside it.",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="Folder where the images are now (default: where they were).")
+    classifying.add_as_is_flag(parser)
     classifying.add_device_flag(parser)
     return parser
 
@@ -75,10 +80,10 @@ def _refuse_to_overwrite(table: Path, picture: Path) -> None:
             raise InputError(f"{picture}: is there already, and would be overwritten; give another --csv")
         return
     try:
-        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            header, *rows = [*csv.reader(file)] or [()]
-    except (OSError, csv.Error) as error:
-        raise InputError(f"{table}: is there and no table of label-next ({error}); give another --csv") from error
+        header, *rows = [*csv.reader(io.StringIO(text_of(table, _LARGEST_MIB), newline=""))] or [()]
+    except (OSError, csv.Error, ValueError) as error:
+        reason = one_line(getattr(error, "strerror", None) or error)
+        raise InputError(f"{table}: is there and no table of label-next ({reason}); give another --csv") from error
     if tuple(header) != COLUMNS:
         raise InputError(f"{table}: is there and no table of label-next; give another --csv")
     if any(len(row) != len(COLUMNS) or row[COLUMNS.index("label")].strip() for row in rows):
@@ -103,9 +108,7 @@ def _write(args, config, model, table: Path) -> None:
     names = [str(i) if data.paths is None else data.paths[i] for i in candidates[first]]
     guesses = [model.class_names[label] for label in probs[first].argmax(axis=1)]
     sure = probs[first].max(axis=1)
-    rows = zip(names, [""] * len(first), guesses, sure, worth[first], strict=True)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *((*r[:3], f"{r[3]:.4f}", f"{r[4]:.4f}") for r in rows)])
+    text, marked = to_csv(zip(names, guesses, sure, worth[first], strict=True), as_is=args.as_is)
     shown = candidates[first[:_MOST_PICTURES]]
     captions = [f"{pictures.short(name, 14)} {100 * p:.0f} %" for name, p in zip(guesses, sure, strict=True)]
     rows = [
@@ -118,13 +121,29 @@ def _write(args, config, model, table: Path) -> None:
     ]
     grid = pictures.views_grid(rows)
     write(picture, grid)
-    write(table, text.getvalue())
-    print(f"{len(first)} of {len(candidates)} unlabeled images, by {args.by}: {table}   picture: {picture}")
+    write(table, text)
+    show(f"{len(first)} of {len(candidates)} unlabeled images, by {args.by}: {table}   picture: {picture}")
     if len(shown) < len(first):
-        print(f"the picture shows the first {len(shown)}")
+        show(f"the picture shows the first {len(shown)}")
+    classifying.tell_marked(marked)
     if config.dataset == "folder":
         again = " beside the lines of the table that the run had" if config.labels_file else ""
-        print(f"fill in the column 'label' and train again with --labels-file {table}{again}")
+        show(f"fill in the column 'label' and train again with --labels-file {table}{again}")
+
+
+def to_csv(rows: Iterable[tuple[str, str, float, float]], *, as_is: bool = False) -> tuple[str, int]:
+    """Return the text of a table to fill in, which `datasets.label_table` reads back, and how many cells were marked.
+
+    Args:
+        rows: Path, guess, its probability, and score of each picture.
+        as_is: See `sesemi.tables.Writer`.
+    """
+    text = io.StringIO()
+    table = tables.Writer(text, as_is=as_is)
+    table.row(COLUMNS)
+    for path, guess, probability, score in rows:
+        table.row((path, "", guess, f"{probability:.4f}", f"{score:.4f}"))
+    return text.getvalue(), table.changed
 
 
 def _candidates(materials):

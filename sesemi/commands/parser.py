@@ -9,28 +9,38 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sesemi.config.sections import SETTINGS
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.files import WriteError
-from sesemi.terminal import one_line
+from sesemi.terminal import accept_any_text, one_line, printable, tell
 
 EXIT_BAD_INPUT = 2
 # Flags that messages may name although they are no settings.
 _OTHERS = ("config", "labels_per_class", "dry_run", "preview", "traceback", "format", "images", "csv", "count")
+# In letters; other people's names, cells and values may be of any length.
+_LONGEST_PROBLEM, _LONGEST_VALUE = 2000, 300
+_UNKNOWN = re.compile(r"unrecognized arguments:.*?(--[^\s=]+)")
 _MENTION = re.compile(r"`(arguments\.\w+|[a-z]\w*)(?:=([^`]*))?`")
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """`argparse.ArgumentParser` whose errors are one line, with exit code 2. It has the flag ``--traceback``."""
+    """`argparse.ArgumentParser` whose errors are one line, with exit code 2. It has the flag ``--traceback``.
+
+    Every command begins with one, so from then on stdout and stderr take any text.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        accept_any_text()
         self.add_argument(
             "--traceback", action="store_true", default=False, help="Show where in the program an error came from."
         )
 
     def error(self, message: str) -> NoReturn:
         """Print one line, not the whole usage before it, and exit."""
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see --help)\n")
+        unknown = _UNKNOWN.search(message)
+        close = unknown and did_you_mean(unknown[1], self._option_string_actions)
+        hint = f"; {close}" if close else ""
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {printable(message, _LONGEST_PROBLEM)}{hint} (see --help)\n")
 
 
 def flag(name: str, value: Any = None) -> str:
@@ -69,10 +79,13 @@ def typed(text: str) -> str:
 
 
 def as_typed(error: Exception) -> str:
-    """Return the message of an error in the language of the command line."""
-    if isinstance(error, InputError) and error.setting is not None:
-        return typed(error.said(flag(error.setting, error.value)))
-    return typed(str(error))
+    """Return the message of an error in the language of the command line, in one line; its end has the cure."""
+    if not isinstance(error, InputError):
+        return typed(printable(str(error), _LONGEST_PROBLEM))
+    value = error.value if error.value is None else printable(str(error.value), _LONGEST_VALUE)
+    cure = error.cure and printable(error.cure, _LONGEST_PROBLEM)
+    short = InputError(printable(error.problem, _LONGEST_PROBLEM), setting=error.setting, value=value, cure=cure)
+    return typed(short.said(None if error.setting is None else flag(error.setting, value)))
 
 
 def finish(program: str, work: Callable[[], None], *, traceback: bool = False) -> int:
@@ -93,7 +106,7 @@ def finish(program: str, work: Callable[[], None], *, traceback: bool = False) -
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        tell("interrupted")
         return 128 + signal.SIGINT
     except (InputError, WriteError, OSError, MemoryError) as error:
         if traceback:
@@ -101,6 +114,6 @@ def finish(program: str, work: Callable[[], None], *, traceback: bool = False) -
         message = (
             as_typed(error) if isinstance(error, InputError) else one_line(error) if str(error) else "not enough memory"
         )
-        print(f"{program}: {message}", file=sys.stderr)
+        tell(f"{program}: {message}")
         return EXIT_BAD_INPUT
     return 0

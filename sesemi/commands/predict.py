@@ -2,17 +2,25 @@
 
 import argparse
 import contextlib
-import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sesemi.commands.classifying import MODEL_HELP, Progress, add_model_flags, answers, load
+from sesemi import tables
+from sesemi.commands.classifying import (
+    MODEL_HELP,
+    Progress,
+    add_as_is_flag,
+    add_model_flags,
+    answers,
+    load,
+    tell_marked,
+)
 from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
 from sesemi.files import refuse_unwritable, whole
-from sesemi.terminal import printable
+from sesemi.terminal import printable, show, tell
 
 _COLUMNS = ("path", "class", "probability")
 
@@ -41,6 +49,7 @@ def build_parser(program: str) -> OneLineParser:
         metavar="P",
         help="Name no class where the largest probability is below P, from 0 to 1 (default: 0).",
     )
+    add_as_is_flag(parser)
     add_model_flags(parser)
     return parser
 
@@ -67,42 +76,38 @@ def _refuse_to_overwrite(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _to_csv(path: Path, top: int) -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
+def _to_csv(path: Path, top: int, as_is: bool) -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
     """Yield a function that writes a row. The table appears once all of it is on the disk. Paths keep their bytes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            yield _row_writer(file, top)
+            table = tables.Writer(file, as_is=as_is)
+            yield _row_writer(table, top)
+        tell_marked(table.changed)
     except OSError as error:
         if error.filename is not None and path.name not in str(error.filename):
             raise
         raise InputError(f"cannot be written: {error.strerror or error}", setting="csv", value=path) from error
 
 
-def _row_writer(file, top: int) -> Callable[[str, str, Sequence[tuple[str, float]]], Any]:
-    table = csv.writer(file, lineterminator="\n")
-    # The writer leaves a lone carriage return as it is, and readers take it for the end of the line.
-    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+def _row_writer(table: tables.Writer, top: int) -> Callable[[str, str, Sequence[tuple[str, float]]], Any]:
     more = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "probability")]
-    table.writerow([*_COLUMNS, *more])
+    table.row([*_COLUMNS, *more])
 
     def write(name, best, pairs):
         row = [name]
         for kind, p in [(best, pairs[0][1]), *pairs[1:]]:
             row += [kind, f"{p:.6g}"]
-        (quoted if any("\r" in cell for cell in row) else table).writerow(row)
+        table.row(row)
 
     return write
 
 
 @contextlib.contextmanager
 def _to_stdout() -> Iterator[Callable[[str, str, Sequence[tuple[str, float]]], Any]]:
-    encoding = sys.stdout.encoding or "utf-8"
-
     def write(name, best, pairs):
         cells = [(best or "?", pairs[0][1]), *pairs[1:]]
-        line = "  ".join([printable(name), *(f"{kind}  {100 * p:.1f} %" for kind, p in cells)])
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+        show("  ".join([printable(name), *(f"{printable(kind)}  {100 * p:.1f} %" for kind, p in cells)]))
 
     yield write
     sys.stdout.flush()
@@ -138,7 +143,7 @@ def _predict(args) -> None:
     items = (item for source in sources for item in source.items())
     done = abstained = 0
     try:
-        with _to_csv(args.csv, args.top) if args.csv else _to_stdout() as write:
+        with _to_csv(args.csv, args.top, args.as_is) if args.csv else _to_stdout() as write:
             for batch, probs in answers(saved, items, progress, views=args.views):
                 order = (-probs).argsort(axis=1, kind="stable")[:, : args.top]
                 for name, row, classes in zip(batch.names, probs, order, strict=True):
@@ -156,8 +161,8 @@ def _predict(args) -> None:
 
 def _conclude(args, done: int, total: int, abstained: int) -> None:
     if done < total:
-        print(f"{total - done} of {total} pictures could not be decoded and are left out", file=sys.stderr)
+        tell(f"{total - done} of {total} pictures could not be decoded and are left out")
     if args.csv:
-        print(f"{done} pictures: {args.csv}", file=sys.stderr)
+        tell(f"{done} pictures: {args.csv}")
     if args.min_confidence:
-        print(f"{abstained} of {done} pictures below {args.min_confidence:g}: no class is named", file=sys.stderr)
+        tell(f"{abstained} of {done} pictures below {args.min_confidence:g}: no class is named")

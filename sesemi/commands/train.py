@@ -12,9 +12,9 @@ from sesemi.config import Origins, RunConfig, read_settings, resolve
 from sesemi.config.registry import NETWORKS
 from sesemi.distribution import cluster, rendezvous
 from sesemi.distribution.start import start_tensorflow
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.files import WriteError
-from sesemi.terminal import tell
+from sesemi.terminal import show, tell
 
 EXIT_STOPPED_BY_ERROR = 3
 # The script with images from elsewhere, as it was in 2019.
@@ -57,7 +57,7 @@ def main(
             _print_summary(found, config)
         return 0
     except KeyboardInterrupt:
-        print("interrupted; the same command continues from the last checkpoint, if there is one")
+        show("interrupted; the same command continues from the last checkpoint, if there is one")
         return 128 + signal.SIGINT
     except Exception as error:
         # Raises what is not ours to explain.
@@ -77,7 +77,12 @@ def _resolved(
         if name not in given and name not in base and f"{name}_source" not in given:
             given[name], inherited[name] = value, f"default: {program}"
     if given.get("network", networks[0]) not in networks:
-        raise InputError(f"choose from {', '.join(networks)}", setting="network", value=given["network"])
+        raise InputError(
+            f"choose from {', '.join(networks)}",
+            setting="network",
+            value=given["network"],
+            cure=did_you_mean(given["network"], networks),
+        )
     return resolve({**base, **given, "arguments": both}, inherited)
 
 
@@ -89,7 +94,7 @@ def _start(config: RunConfig, origins: Origins, *, gpu: bool, action: str) -> Ca
     if several:
         names, number = several
         if not config.quiet:
-            print(f"worker {number} of {len(names)}: waiting for the others", flush=True)
+            show(f"worker {number} of {len(names)}: waiting for the others")
         rendezvous.wait_for_all(names, number)
     # A scheduler's own choice of GPU stands unless the user says otherwise.
     chosen = gpu or "CUDA_VISIBLE_DEVICES" not in os.environ
@@ -107,7 +112,7 @@ def _start(config: RunConfig, origins: Origins, *, gpu: bool, action: str) -> Ca
 
 
 def _say(line: str) -> None:
-    print(typed(line), flush=True)
+    show(typed(line))
 
 
 def _warn(line: str) -> None:
@@ -122,23 +127,23 @@ def _look(config: RunConfig, origins: Origins, action: str) -> None:
     from sesemi.runs import look
 
     if action == "preview":
-        print(look.preview(config))
+        show(look.preview(config))
         return
     for line in look.dry_run(config, origins):
-        print(typed(line))
+        show(typed(line))
 
 
 def _print_summary(found: dict[str, Any], config: RunConfig) -> None:
     from sesemi.runs import results
     from sesemi.runs.folder import RunFolder
 
-    print(typed(results.summary(found, RunFolder(config.run_dir))))
+    show(*typed(results.summary(found, RunFolder(config.run_dir))).splitlines())
 
 
 def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, traceback: bool) -> int:
     """Say in one line why a run stopped, and return the exit code; what no user can cure is raised again."""
     if isinstance(error, InputError) and not traceback:
-        print(f"{program}: {as_typed(error)}", file=sys.stderr)
+        tell(f"{program}: {as_typed(error)}")
         return EXIT_BAD_INPUT
     if config is None or "sesemi.runs.run" not in sys.modules:
         raise error
@@ -148,12 +153,12 @@ def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, tra
     from sesemi.training.guard import NonFiniteLossError
 
     if isinstance(error, Interrupted):
-        print(f"{error}; the same command continues from there")
+        show(f"{error}; the same command continues from there")
         return 128 + error.number
     if isinstance(error, NonFiniteLossError | WriteError | UnreadableError) and not traceback:
         continues = isinstance(error, UnreadableError)
         hint = "; once that is mended, the same command continues from the last checkpoint" if continues else ""
-        print(f"{config.run_dir}: {error}{hint}", file=sys.stderr)
+        tell(f"{config.run_dir}: {typed(str(error))}{hint}")
         return EXIT_STOPPED_BY_ERROR
     if isinstance(error, workers.STOPPED_BY) and not traceback:
         return _stopped_by_tensorflow(error, config, program)
@@ -166,16 +171,14 @@ def _stopped_by_tensorflow(error: Exception, config: RunConfig, program: str) ->
 
     if workers.is_out_of_memory(error):
         wrong = InputError("out of memory", setting="batch_size", value=config.batch_size, cure="use a smaller one")
-        print(f"{program}: {as_typed(wrong)}", file=sys.stderr)
+        tell(f"{program}: {as_typed(wrong)}")
         return EXIT_BAD_INPUT
     gone = workers.who_is_gone(error)
     if gone is None:
         raise error
-    print(
+    tell(
         f"worker {workers.number()}: {gone} is gone ({type(error).__name__}); the same commands, on all of them, "
-        "continue from the last checkpoint",
-        file=sys.stderr,
-        flush=True,
+        "continue from the last checkpoint"
     )
     # TensorFlow would wait for the one that is gone before it lets go.
     os._exit(EXIT_STOPPED_BY_ERROR)

@@ -8,6 +8,8 @@ from typing import Any
 from sesemi.commands.parser import OneLineParser, flag, typed
 from sesemi.config.sections import SECTIONS
 from sesemi.config.setting import Setting, settings_of
+from sesemi.reading import json_value
+from sesemi.terminal import one_line
 
 
 def build_parser(program: str) -> OneLineParser:
@@ -101,9 +103,11 @@ def _argument(text: str) -> tuple[str, object]:
     if value in ("True", "False"):
         value = value.lower()
     try:
-        return name, json.loads(value)
-    except ValueError:
+        return name, json_value(value)
+    except json.JSONDecodeError:
         return name, value
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{one_line(repr(text), 60)}: {error}") from None
 
 
 def reference() -> str:

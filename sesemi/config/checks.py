@@ -5,7 +5,7 @@ from typing import Any
 
 from sesemi.config.registry import ANY_SIZE, DATASETS, TFDS, facts, is_any_size, kind
 from sesemi.config.sections import AllSettings
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 
 # A setting of the first column is of use only where that of the second has one of these values.
 _USED_WITH = {
@@ -55,7 +55,9 @@ def check_dataset(name: Any) -> None:
         InputError: The message lists the names.
     """
     if not isinstance(name, str) or name == TFDS or kind(name) not in DATASETS:
-        raise InputError(f"choose from {', '.join(DATASETS)}", setting="dataset", value=name)
+        raise InputError(
+            f"choose from {', '.join(DATASETS)}", setting="dataset", value=name, cure=did_you_mean(name, DATASETS)
+        )
 
 
 def _check_labels(config: AllSettings) -> None:

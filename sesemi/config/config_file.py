@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sesemi import reading
 from sesemi.config.registry import is_any_size
 from sesemi.config.run_config import Origins, RunConfig
 from sesemi.config.sections import SECTIONS, SETTINGS
 from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 
 def to_json(config: RunConfig, origins: Origins) -> str:
@@ -21,21 +23,50 @@ def to_json(config: RunConfig, origins: Origins) -> str:
 
 
 def from_json(text: str) -> tuple[RunConfig, Origins]:
-    """Read ``config.json``; the inverse of `to_json`. Files of version 0.1, which have no sections, are read too.
+    """Read the text of ``config.json``; the inverse of `to_json`. Version 0.1, which had no sections, is read too.
 
     Raises:
         InputError: It is not the text of such a file.
     """
     try:
-        document = json.loads(text)
-        settings, origins = document["settings"], document["origins"]
-        if isinstance(settings, dict) and set(settings) == {section.SECTION for section in SECTIONS}:
-            settings = {name: value for section in settings.values() for name, value in section.items()}
-        if not isinstance(settings, dict) or set(settings) != set(SETTINGS) or not isinstance(origins, dict):
-            raise KeyError("settings do not match")
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"not a config.json of this version of sesemi ({error})") from error
-    return RunConfig(**settings), origins
+        return _of_document(reading.checked(reading.json_value(text), _NEEDED))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"not a config.json of this version of sesemi ({one_line(error)})") from error
+
+
+def from_file(path: str | Path) -> tuple[RunConfig, Origins]:
+    """Read ``config.json``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        NotADirectoryError: There is no such folder.
+        InputError: It cannot be read, or is not such a file.
+    """
+    document = reading.json_object(path, _NEEDED, most_mib=_MOST_MIB)
+    try:
+        return _of_document(document)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _of_document(document: dict[str, Any]) -> tuple[RunConfig, Origins]:
+    settings, sections = document["settings"], {section.SECTION for section in SECTIONS}
+    if set(settings) == sections and all(isinstance(section, dict) for section in settings.values()):
+        settings = {name: value for section in settings.values() for name, value in section.items()}
+    if set(settings) != set(SETTINGS):
+        others = ", ".join(sorted(set(settings) ^ set(SETTINGS)))
+        raise InputError(f"not a config.json of this version of sesemi ({one_line(others)} missing or unknown)")
+    return RunConfig(**settings), document["origins"]
+
+
+def _origins(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(origin, str) for origin in value.values())
+
+
+_NEEDED: reading.Schema = {"settings": dict, "origins": _origins}
+_MOST_MIB = 1
 
 
 def read_settings(path: str | Path, given: dict[str, Any]) -> tuple[dict[str, Any], Origins]:
@@ -53,11 +84,11 @@ def read_settings(path: str | Path, given: dict[str, Any]) -> tuple[dict[str, An
         InputError: The file is missing, or is not such a file.
     """
     try:
-        config, origins = from_json(Path(path).read_text())
+        config, origins = from_file(path)
     except InputError as error:
-        raise InputError(str(error), setting="config", value=path) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error})", setting="config", value=path) from error
+        raise InputError(str(error).removeprefix(f"{path}: "), setting="config", value=path) from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", setting="config", value=path) from error
     settings = config.identity()
     if is_any_size(config.dataset) and given.get("dataset", config.dataset) == config.dataset:
         # One's own pictures are nowhere else.

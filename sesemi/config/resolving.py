@@ -11,7 +11,7 @@ from sesemi.config.registry import facts
 from sesemi.config.run_config import Origins, RunConfig
 from sesemi.config.sections import SETTINGS
 from sesemi.config.sources import origin
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 
 _FIRST: dict[str, Any] = {"method": None, "network": None, "dataset": "digits"}
 
@@ -33,11 +33,14 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
     per_class = given.pop("labels_per_class", None)
     for name in given:
         if name not in SETTINGS:
-            raise InputError(f"unknown setting {name!r}", cure=f"known are {', '.join(sorted(SETTINGS))}")
+            known = f"known are {', '.join(sorted(SETTINGS))}"
+            raise InputError(f"unknown setting {name!r}", cure=did_you_mean(name, SETTINGS) or known)
     values = _first(given)
     if per_class is not None:
         given["labels"] = _labels_of_all_classes(per_class, values["dataset"], given.get("labels"))
     origins = {name: "user" if given.get(name) is not None else "default" for name in values}
+    if given.get("dataset") is None and values["dataset"] == "folder":
+        origins["dataset"] = "default: `data_dir` alone means pictures of your own"
     for name, preset in presets.settings(**values).items():
         if name not in values:
             values[name], origins[name] = preset.value, origin(preset.source)
@@ -59,8 +62,9 @@ def resolve(given: dict[str, Any], inherited: Origins | None = None) -> tuple[Ru
 
 
 def _first(given: dict[str, Any]) -> dict[str, Any]:
-    """Return method, network and data set, on which the presets depend."""
-    values = {name: default if given.get(name) is None else given[name] for name, default in _FIRST.items()}
+    """Return method, network and data set, on which the presets depend. A folder alone means one's own pictures."""
+    first = _FIRST if given.get("data_dir") is None else _FIRST | {"dataset": "folder"}
+    values = {name: default if given.get(name) is None else given[name] for name, default in first.items()}
     checks.check_dataset(values["dataset"])
     values["method"] = values["method"] or presets.method(values["dataset"])
     SETTINGS["method"].check(values["method"])

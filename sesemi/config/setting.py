@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sesemi.config.sources import OURS
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 
 _KEY = "setting"
 
@@ -62,7 +62,8 @@ class Setting:
         """
         if self.choices:
             if value not in self.choices:
-                raise self.error(value, f"choose from {', '.join(map(str, self.choices))}")
+                known = ", ".join(map(str, self.choices))
+                raise self.error(value, f"choose from {known}", did_you_mean(value, self.choices))
         elif isinstance(value, str) and self.words and str in self.kinds:
             if value not in self.words:
                 raise self.error(value, self.wanted)

@@ -4,6 +4,8 @@ import json
 import os
 
 from sesemi.errors import InputError
+from sesemi.reading import json_value
+from sesemi.terminal import one_line
 
 
 def cluster_of(text: str | None) -> tuple[list[str], int] | None:
@@ -21,14 +23,16 @@ def cluster_of(text: str | None) -> tuple[list[str], int] | None:
     if not text:
         return None
     try:
-        found = json.loads(text)
+        found = json_value(text)
         cluster, task = found["cluster"], found["task"]
         chiefs, others = cluster.get("chief", []), cluster.get("worker", [])
         number = int(task["index"]) + {"chief": 0, "worker": len(chiefs)}[task["type"]]
         names = [*chiefs, *others]
         names[number]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"TF_CONFIG: {text!r} is not a cluster and a task ({error!r}); see docs/scaling.md") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise InputError(
+            f"TF_CONFIG: {one_line(repr(text))} is not a cluster and a task ({error!r}); see docs/scaling.md"
+        ) from error
     return (names, number) if len(names) > 1 else None
 
 

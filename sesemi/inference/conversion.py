@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sesemi import reading
+from sesemi.datasets import lazy_images
 from sesemi.errors import InputError
 from sesemi.files import whole
 from sesemi.inference.formats import FORMATS, Format, Served
@@ -21,6 +23,7 @@ TOLERANCE = 1e-4
 NAMES = "class_names.json"
 _BATCH, _ALONE, _PATCHES, _SEED = 32, 8, 32, 2019
 _MODELS = (".keras", ".tflite", ".onnx")
+_LARGEST_NAMES_MIB = 16
 # Names that TensorFlow and `convert` put into a SavedModel; a folder with other names is somebody's.
 _OF_SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra", NAMES}
 
@@ -69,10 +72,11 @@ def read_images(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """
     needed = f"uint8 [N, {', '.join(map(str, shape))}] is needed"
     try:
+        lazy_images.refuse_short(path)
         images = np.lib.format.open_memmap(path, mode="r")
     # A damaged header makes numpy's reader fail in many ways.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise InputError(f"cannot be read ({reason})", setting="images", value=path, cure=f"{needed}") from error
     if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
         raise InputError(f"{needed}, this is {images.dtype} {list(images.shape)}", setting="images", value=path)
@@ -137,10 +141,17 @@ def refuse_output(output: Path, saved, chosen: Format) -> None:
 
 def _refuse_names(output: Path, saved) -> None:
     source, names = saved.path.with_suffix(".json"), output.with_suffix(".json")
-    if not names.exists() or (saved.has_sidecar and names.read_bytes() == source.read_bytes()):
+    if not names.exists():
+        return
+    try:
+        there = reading.content(names, _LARGEST_NAMES_MIB)
+    except OSError:
+        # Whatever it is, it holds no names of classes.
+        there = b""
+    if saved.has_sidecar and there == source.read_bytes():
         return
     neighbours = [output.with_suffix(suffix) for suffix in _MODELS if suffix != output.suffix]
-    replaceable = saved.has_sidecar and b'"class_names"' in names.read_bytes()
+    replaceable = saved.has_sidecar and b'"class_names"' in there
     if not replaceable or any(path.exists() for path in neighbours):
         raise InputError(
             f"{names} beside it is not of this model", setting="output", value=output, cure="give another name"

@@ -10,7 +10,7 @@ from sesemi import datasets
 from sesemi.config.registry import DATASETS, TFDS
 from sesemi.datasets import image_files
 from sesemi.datasets.base import ImageData, Reading
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.inference.inputs import Item, Reader, Source, rows
 
 _HELD_OUT = "give folder with `data_dir=DIR` in place of DIR to have them"
@@ -33,7 +33,10 @@ def refuse_unknown_set(dataset: str, data_dir: str | None) -> None:
         return
     if not os.path.isdir(dataset):
         names = ", ".join(DATASETS)
-        raise InputError(f"{dataset}: neither a data set ({names}) nor a folder with a folder for each class")
+        raise InputError(
+            f"{dataset}: neither a data set ({names}) nor a folder with a folder for each class",
+            cure=did_you_mean(dataset, DATASETS),
+        )
     if data_dir is not None:
         raise InputError(f"{dataset} is a folder itself", setting="data_dir", value=data_dir, cure="leave it out")
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sesemi.datasets import image_files, lazy_images
 from sesemi.errors import InputError
+from sesemi.terminal import one_line
 
 # A name to show, and what is to be decoded: a file, or a row of an array.
 Item = tuple[str, Path | np.ndarray]
@@ -95,7 +96,7 @@ def _array(path: Path) -> lazy_images.NumpyFile:
         images = lazy_images.NumpyFile(path)
     # A damaged header makes numpy's reader fail in many ways.
     except Exception as error:
-        raise InputError(f"{path}: not an array of images; {needed} ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"{path}: not an array of images; {needed} ({one_line(error)})") from error
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
         raise InputError(f"{path}: {needed}, this is {images.dtype} {list(images.shape)}")
     if images.ndim == 3 and images.shape[-1] in _GREY_OR_COLOR:

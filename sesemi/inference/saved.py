@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,13 @@ import keras
 from sesemi.augmentation.views import Augmentation
 from sesemi.errors import InputError
 from sesemi.files import write
+from sesemi.inference import model_file
+from sesemi.reading import Schema, json_object, texts
+from sesemi.terminal import one_line
 
 MODEL = "model.keras"
-_FACTS = {
-    "resize": lambda value: value in ("crop", "pad"),
+_NEEDED: Schema = {"class_names": texts, "resize": lambda value: value in ("crop", "pad")}
+_FACTS: Schema = {
     "shift": lambda value: type(value) is int and 0 <= value < 2**31,
     "flip": lambda value: isinstance(value, bool),
     "noise": lambda value: type(value) in (int, float) and 0 <= value < math.inf,
@@ -78,11 +83,7 @@ def load(place: str | Path) -> Saved:
         raise InputError(f"{path}: there is no such model; give a run folder (runs/NAME) or its {MODEL}")
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a model of Keras, or only a part of one; get it again, or give a run folder")
-    try:
-        model = keras.models.load_model(path)
-    # Keras raises all kinds of errors for files that are none of its own.
-    except Exception as error:
-        raise InputError(f"{path}: not a model that Keras can read ({' '.join(str(error).split())[:200]})") from error
+    model = _read(path)
     shape, classes = getattr(model, "input_shape", None), getattr(model, "output_shape", (None,))[-1]
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or not isinstance(classes, int):
         raise InputError(f"{path}: a model from images [N, H, W, C] to probabilities is needed, this one takes {shape}")
@@ -97,20 +98,28 @@ def load(place: str | Path) -> Saved:
     )
 
 
+def _read(path: Path) -> keras.Model:
+    try:
+        model_file.refuse(path)
+        # Of each layer that lacks something Keras warns; the error says it once.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return keras.models.load_model(path)
+    # Keras raises all kinds of errors for files that are none of its own.
+    except Exception as error:
+        reason = one_line(str(error).split("List of objects")[0] or error)
+        raise InputError(
+            f"{path}: not a model that Keras can read ({reason})", cure="get it again, or give a run folder"
+        ) from error
+
+
 def _read_sidecar(path: Path, classes: int) -> dict[str, Any]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        names = facts["class_names"]
-        fits = len(names) == classes and all(isinstance(name, str) for name in names) and "resize" in facts
-        wrong = [name for name, may_be in _FACTS.items() if name in facts and not may_be(facts[name])]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} cannot be {facts[wrong[0]]!r}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: damaged ({error!r}); restore it, or remove it to have numbers for classes"
-        ) from error
-    if not fits:
+        facts = json_object(path, _NEEDED, _FACTS)
+    except (InputError, OSError) as error:
+        raise InputError(str(error), cure="restore it, or remove it to have numbers for classes") from error
+    if len(facts["class_names"]) != classes:
         raise InputError(f"{path}: does not belong to the model beside it, which has {classes} classes; restore it")
     return facts

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.primitives import schedules
 
 
@@ -151,7 +151,12 @@ class Method(keras.layers.Layer):
             allowed = (False, True) if isinstance(default, bool) else (SHARED_CHOICES | self.choices).get(name)
             if allowed is not None:
                 if value not in allowed or type(value) is not type(allowed[0]):
-                    raise InputError(f"choose from {', '.join(map(str, allowed))}", setting=name, value=str(value))
+                    raise InputError(
+                        f"choose from {', '.join(map(str, allowed))}",
+                        setting=name,
+                        value=str(value),
+                        cure=did_you_mean(value, allowed),
+                    )
                 continue
             kinds = int if isinstance(default, int) else (int, float)
             low, high = (SHARED_RANGES | self.ranges).get(name, (0.0, 1e6))

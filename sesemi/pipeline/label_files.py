@@ -1,15 +1,18 @@
 """Labeled images, read from a file: indices, lists of the Mean Teacher repository, or a ``split.json``."""
 
-import json
 import re
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from sesemi import reading
 from sesemi.errors import InputError
+from sesemi.terminal import one_line, printable
 
 _INDEX = re.compile(r"\d{1,12}")
+_MOST_MIB = 64
+_MORE: reading.Schema = {"validation": reading.whole_numbers, "labels_sha256": str}
 _NAMED = re.compile(r"(?:.*/)?(\d{1,12})[^/\s]*\s+(\S.*)")
 
 
@@ -49,7 +52,7 @@ def read(
             f"index {outside} is none of the {len(labels)} training images", setting="labels_from", value=path
         )
     if len(set(everything)) < len(everything):
-        twice = next(i for i in everything if everything.count(i) > 1)
+        twice = next(i for i, count in Counter(everything).items() if count > 1)
         raise InputError(f"index {twice} occurs twice", setting="labels_from", value=path)
     return np.sort(np.array(labeled, np.int64)), np.sort(np.array(validation, np.int64))
 
@@ -65,18 +68,19 @@ def refuse_missing(path: str) -> None:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return reading.text_of(path, _MOST_MIB)
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error})", setting="labels_from", value=path) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot be read ({reason})", setting="labels_from", value=path) from error
 
 
 def _from_json(path: str, text: str, labels_sha256: str | None) -> tuple[list[int], list[int]]:
     try:
-        document = json.loads(text)
-        lists = document["labeled"], document.get("validation", [])
-        theirs = document.get("labels_sha256")
-    except (ValueError, KeyError, RecursionError) as error:
-        raise InputError(f"not the split.json of a run ({error})", setting="labels_from", value=path) from error
+        document = reading.checked(reading.json_value(text), {"labeled": reading.whole_numbers}, _MORE)
+    except ValueError as error:
+        reason = one_line(error)
+        raise InputError(f"not the split.json of a run ({reason})", setting="labels_from", value=path) from error
+    theirs = document.get("labels_sha256")
     if None not in (theirs, labels_sha256) and theirs != labels_sha256:
         raise InputError(
             "made for other images, or other labels of them, so its indices mean others",
@@ -84,12 +88,7 @@ def _from_json(path: str, text: str, labels_sha256: str | None) -> tuple[list[in
             value=path,
             cure="give the split.json of a run on these",
         )
-    for indices in lists:
-        if not isinstance(indices, list) or not all(type(i) is int for i in indices):
-            raise InputError(
-                "'labeled' and 'validation' must be lists of whole numbers", setting="labels_from", value=path
-            )
-    return lists
+    return document["labeled"], document.get("validation", [])
 
 
 def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[str], *, named: bool) -> list[int]:
@@ -107,7 +106,7 @@ def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[
             )
         if not plain and not with_name:
             raise InputError(
-                f"line {number} is neither an index nor FILENAME CLASS: {line[:60]!r}",
+                f"line {number} is neither an index nor FILENAME CLASS: {one_line(line, 60)}",
                 setting="labels_from",
                 value=path,
             )
@@ -116,7 +115,9 @@ def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[
             true = class_names[labels[index]] if labels[index] >= 0 else "without a label"
             if with_name[2] != true:
                 raise InputError(
-                    f"line {number} says {with_name[2]}, but image {index} is {true}", setting="labels_from", value=path
+                    f"line {number} says {printable(with_name[2])}, but image {index} is {true}",
+                    setting="labels_from",
+                    value=path,
                 )
         found.append(index)
     return found

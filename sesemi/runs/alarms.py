@@ -1,6 +1,5 @@
 """Alarms about pseudo-labels: when their counts look wrong, and what to try then; the table of the counts."""
 
-import csv
 import io
 import math
 from collections.abc import Collection, Sequence
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from sesemi.tables import Writer
 
 # Limits of a collapse: the accepted pseudo-labels are as concentrated as if a quarter of the classes shared them
 # evenly, or fewer than one in a thousand is accepted. The other two numbers say for how long, as a part of the run.
@@ -23,12 +24,12 @@ def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:
         class_names: One name for each class.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", "class", "accepted", "with_known_truth", "right", "shown_of_all_classes"])
+    writer = Writer(text)
+    writer.row(["epoch", "class", "accepted", "with_known_truth", "right", "shown_of_all_classes"])
     for row in rows:
         for number, name in enumerate(class_names):
             counts = [f"{row[key][number]:g}" for key in ("accepted", "known", "right")]
-            writer.writerow([row["epoch"], name, *counts, f"{row['shown']:g}"])
+            writer.row([row["epoch"], name, *counts, f"{row['shown']:g}"])
     return text.getvalue()
 
 

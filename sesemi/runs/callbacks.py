@@ -4,7 +4,6 @@ import csv
 import io
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import keras
 from sesemi.files import write
 from sesemi.runs import alarms, weights
 from sesemi.runs.checkpoints import Checkpoints
+from sesemi.terminal import tell
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -152,7 +152,7 @@ class SaveAndStop(keras.callbacks.Callback):
         self._signal = number
         if self.model.stop_here is not None:
             self.model.stop_here.assign(1.0)
-        print("\nstopping after this step; once more stops at once", file=sys.stderr, flush=True)
+        tell("", "stopping after this step; once more stops at once")
 
     def on_train_batch_end(self, batch, logs=None):
         """Save or stop if it is time; after the last step of an epoch `on_epoch_end` does so, with the errors known."""

@@ -1,14 +1,57 @@
 """`RunFolder`: the files of one run by their names, read and compared in one place."""
 
-import csv
 import io
 import json
 from pathlib import Path
 from typing import Any
 
-from sesemi.config import Origins, RunConfig, from_json, to_json
+from sesemi.config import Origins, RunConfig, from_file, to_json
 from sesemi.errors import InputError
 from sesemi.files import write
+from sesemi.reading import Schema, json_object, whole_numbers
+from sesemi.tables import Writer
+
+
+def _percent(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 100
+
+
+def _percent_or_none(value: Any) -> bool:
+    return value is None or _percent(value)
+
+
+def _text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _promotions(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(record, dict) and type(record.get("promoted")) is int and type(record.get("right")) in (int, _NONE)
+        for record in value
+    )
+
+
+_NONE = type(None)
+# Keys of results.json and of split.json that somebody reads again, and what their values must be.
+RESULTS: Schema = {
+    "split_sha256": str,
+    "data_sha256": str,
+    "steps": int,
+    "test_error": _percent,
+}
+OF_RESULTS: Schema = {
+    "test_error_views": _percent_or_none,
+    "views": int,
+    "student_test_error": _percent,
+    "teacher_test_error": _percent,
+    "best_epoch": int,
+    "test_error_at_best_validation": _percent,
+    "promotions": _promotions,
+    "warning": str,
+    "files_sha256": _text_or_none,
+}
+SPLIT: Schema = {"sha256": str, "data_sha256": str, "labeled": whole_numbers, "validation": whole_numbers}
+OF_SPLIT: Schema = {"labels_sha256": str, "unlabeled_count": int}
 
 _ANOTHER = "give another `name`"
 _OR_REMOVE = "give another `name`, or remove the folder"
@@ -51,12 +94,10 @@ class RunFolder:
             InputError: ``config.json`` is missing or damaged.
         """
         try:
-            return from_json(self.config_file.read_text(encoding="utf-8"))
-        except InputError as error:
-            raise InputError(f"{self.config_file}: {error}") from error
-        except (OSError, UnicodeDecodeError) as error:
+            return from_file(self.config_file)
+        except OSError as error:
             raise InputError(
-                f"{self.path}: not the folder of a run ({self.config_file.name} cannot be read: {error})"
+                f"{self.path}: not the folder of a run ({self.config_file.name} cannot be read: {error.strerror})"
             ) from error
 
     def results(self) -> dict[str, Any]:
@@ -67,14 +108,9 @@ class RunFolder:
             InputError: It is damaged.
         """
         try:
-            found = json.loads(self.results_file.read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise TypeError("it holds no object")
-        except (FileNotFoundError, NotADirectoryError) as error:
+            return json_object(self.results_file, RESULTS, OF_RESULTS, most_mib=64)
+        except OSError as error:
             raise UnfinishedError(f"{self.path}: no finished run ({self.results_file.name} is missing)") from error
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise InputError(f"{self.path}: {self.results_file.name} cannot be read ({error})") from error
-        return found
 
     def refuse_other_run(self, identity: dict[str, Any], complete) -> None:
         """Refuse a folder that holds another run.
@@ -125,12 +161,10 @@ class RunFolder:
         if not self.split_file.exists():
             return
         try:
-            before = json.loads(self.split_file.read_text())
-        except ValueError as error:
-            raise InputError(
-                f"{self.split_file} is damaged ({error})", cure="remove the folder, or give another `name`"
-            ) from error
-        if not isinstance(before, dict) or any(before.get(name) != value for name, value in split.items()):
+            before = json_object(self.split_file, SPLIT, OF_SPLIT, most_mib=64)
+        except InputError as error:
+            raise InputError(str(error), cure="remove the folder, or give another `name`") from error
+        if any(before.get(name) != value for name, value in split.items()):
             raise InputError(f"{self.path}: the data or the split differ from those the run began with", cure=_ANOTHER)
 
     def write_beginning(
@@ -151,6 +185,8 @@ class RunFolder:
         write(self.environment_file, json.dumps(environment(), indent=2) + "\n")
         if left_out:
             text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([("path", "why"), *left_out])
+            table = Writer(text)
+            for row in [("path", "why"), *left_out]:
+                table.row(row)
             write(self.left_out, text.getvalue())
         write(self.split_file, json.dumps(split) + "\n")

@@ -19,6 +19,7 @@ from sesemi.report import page, pictures
 from sesemi.runs import alarms, weights
 from sesemi.runs.environment import versions
 from sesemi.runs.folder import RunFolder
+from sesemi.terminal import printable
 from sesemi.training import export
 from sesemi.training.classifier import Classifier
 from sesemi.training.model import SemiSupervisedModel
@@ -210,8 +211,8 @@ def _pictures(
 def summary(found: dict[str, Any], folder: RunFolder) -> str:
     """Return the last lines that a user sees."""
     lines = [f"test error {found['test_error']:.2f} % (one view, last epoch)"]
-    if found["test_error_views"] is not None:
-        lines.append(f"test error {found['test_error_views']:.2f} % (mean of {found['views']} views)")
+    if found.get("test_error_views") is not None:
+        lines.append(f"test error {found['test_error_views']:.2f} % (mean of {found.get('views', 'several')} views)")
     for name in ("student", "teacher"):
         if f"{name}_test_error" in found:
             lines.append(
@@ -222,12 +223,12 @@ def summary(found: dict[str, Any], folder: RunFolder) -> str:
         right = [record["right"] for record in found["promotions"]]
         known = f", {sum(right)} of them rightly" if None not in right else ""
         lines.append(f"{total} images promoted{known}: {folder.promoted}")
-    if "best_epoch" in found:
+    if "best_epoch" in found and "test_error_at_best_validation" in found:
         lines.append(
             f"test error {found['test_error_at_best_validation']:.2f} % (epoch {found['best_epoch']}, "
             f"the best by validation)"
         )
     if found.get("warning"):
-        lines.append(f"warning: {found['warning']}")
+        lines.append(f"warning: {printable(found['warning'])}")
     lines.append(f"report: {folder.report}   classifier: {folder.model}")
     return "\n".join(lines)

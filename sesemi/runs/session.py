@@ -17,6 +17,7 @@ from sesemi.inference import metrics, predictions
 from sesemi.primitives import losses
 from sesemi.runs import alarms, callbacks, progress, promotion
 from sesemi.runs.folder import RunFolder
+from sesemi.terminal import show
 from sesemi.training.guard import StopOnNonFiniteLoss
 
 
@@ -108,7 +109,7 @@ class Session:
         self.promotions.add(epoch, candidates, probs, chosen, data.train_labels[candidates])
         self._materials.pixels.relabel(self.promotions.index, self.promotions.labels)
         if not config.quiet:
-            print(f"after epoch {epoch}: {len(chosen)} of {len(candidates)} images promoted", flush=True)
+            show(f"after epoch {epoch}: {len(chosen)} of {len(candidates)} images promoted")
 
     def _callbacks(self) -> list:
         config, data, split = self._materials.config, self._materials.data, self._materials.split

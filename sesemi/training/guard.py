@@ -33,4 +33,12 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
             if name != monitor.ACCURACY and not math.isfinite(value):
                 first, count = self._step_of(), getattr(self.model, "steps_per_execution", 1)
                 where = f"at step {first}" if count == 1 else f"in steps {first} to {first + count - 1}"
-                raise NonFiniteLossError(f"the loss term '{name}' became {value} {where}")
+                raise NonFiniteLossError(f"the loss term '{name}' became {value} {where}{self._advice()}")
+
+    def _advice(self) -> str:
+        rate = getattr(getattr(self.model, "optimizer", None), "learning_rate", None)
+        return (
+            ""
+            if rate is None
+            else (f"; most often the steps are too large: `learning_rate` was {float(rate):.3g}, try a tenth of it")
+        )

@@ -23,6 +23,14 @@ def test_an_epoch_has_the_updates_of_the_settings_or_one_pass(given, steps):
     assert found.total_steps == steps * found.config.epochs
 
 
+def test_pictures_of_one_colour_are_counted(rng, monkeypatch):
+    monkeypatch.setattr(materials, "_CHUNK", 2)
+    images = rng.integers(0, 256, (5, 4, 4, 3)).astype(np.uint8)
+    assert materials._one_colour(images, None) == []
+    images[[1, 4]] = np.array([0, 200])[:, None, None, None]
+    assert materials._one_colour(images, list("abcde")) == ["2 training pictures are of one colour each: b, e"]
+
+
 def test_what_is_recorded_repeats_the_run_whatever_defaults_become():
     given, origins = config.resolve({"method": "asl", "labels": 100})
     found = materials.load(given)
@@ -40,5 +48,9 @@ def test_images_of_a_program_need_no_test(rng):
     found = materials.in_memory(images, labels, ["a", "b"], settings)
     assert found.split.labeled.tolist() == list(range(6))
     assert len(found.data.test_images) == 0
+    with refused("all 12 training pictures are black, so there is nothing to learn; look at the files"):
+        materials.in_memory(0 * images, labels, ["a", "b"], settings)
+    with refused("all 12 training pictures are of one colour"):
+        materials.in_memory(0 * images + labels.astype(np.uint8)[:, None, None, None], labels, ["a", "b"], settings)
     with refused("^--network mini: needs images of at least 8 pixels"):
         materials.in_memory(images[:, :4, :4], labels, ["a", "b"], settings)

@@ -24,7 +24,10 @@ def test_hyperparameters_are_those_given_and_the_defaults_of_the_class():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"method": "vat", "arguments": {"wieght": 1}}, r"^--set wieght=1: vat has no such argument; it has weight,"),
+        (
+            {"method": "vat", "arguments": {"wieght": 1}},
+            r"^--set wieght=1: vat has no such argument; did you mean weight. it has weight,",
+        ),
         ({"method": "vat", "arguments": {"weight": -1.0}}, r"^--set weight=-1.0: a number from 0 to 1e\+06 is needed"),
         (
             {"method": "mean_teacher", "steps_per_execution": 2},

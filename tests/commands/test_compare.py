@@ -104,7 +104,7 @@ def test_unfinished_and_repeated_runs_are_refused(runs, tmp_path, capsys):
     assert "no finished run (results.json is missing); left out" in capsys.readouterr().err
     (tmp_path / "empty" / "results.json").write_text("{")
     assert compare.main([runs[0], str(tmp_path / "empty")]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "results.json: is damaged (" in capsys.readouterr().err
     assert compare.main([runs[0], runs[0]]) == 2
     assert "given twice" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:

@@ -261,14 +261,33 @@ def test_what_cannot_be_done_is_refused_in_one_line(colors, pictures, tmp_path, 
 def test_a_sidecar_with_odd_values_is_refused(tmp_path, pictures, capsys, facts):
     assert predict.main([str(colors_to(tmp_path / "run", **facts)), str(pictures)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"model.json: damaged (ValueError(\"'{next(iter(facts))}' cannot be" in line
+    assert f"model.json: is damaged ('{next(iter(facts))}' cannot be" in line
 
 
 def test_a_sidecar_that_is_too_deep_is_refused(tmp_path, pictures, capsys):
     run = colors_to(tmp_path / "run")
     saved.sidecar_of(run / saved.MODEL).write_text("[" * 100_000)
     assert predict.main([str(run), str(pictures)]) == 2
-    assert "model.json: damaged (RecursionError" in capsys.readouterr().err
+    assert "model.json: is damaged (it is nested too deep); restore it, or remove it" in capsys.readouterr().err
+
+
+def test_names_of_a_strangers_model_are_text_on_the_terminal(pictures, tmp_path, capsys):
+    names = ("\x1b[2Jred\n", "g" * 100_000, "\u202eblue")
+    model = str(colors_to(tmp_path / "run", classes=names))
+    assert predict.main([model, str(pictures), "--top", "3"]) == 0
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert len(out.splitlines()) == 3
+    assert all(len(line) < 5000 for line in out.splitlines())
+    assert r"\x1b[2Jred\n  " in out
+
+
+def test_a_class_that_is_a_formula_is_text_in_a_table(pictures, tmp_path, capsys):
+    model = str(colors_to(tmp_path / "run", classes=("=1+1", "+x", "blue")))
+    for more, wanted in (([], ["'=1+1", "'+x", "blue"]), (["--as-is"], ["=1+1", "+x", "blue"])):
+        assert predict.main([model, str(pictures), "--csv", str(tmp_path / "x.csv"), *more]) == 0
+        assert [row["class"] for row in rows_of(tmp_path / "x.csv")] == wanted
+        assert ("2 cells of the table begin like a formula" in capsys.readouterr().err) is not bool(more)
 
 
 def test_a_table_of_predictions_gives_way_to_the_next(colors, pictures, tmp_path):

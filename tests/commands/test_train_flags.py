@@ -19,6 +19,22 @@ def test_every_setting_has_its_flag():
         assert f"{flag(name)} " in text or f"{flag(name)}," in text, name
 
 
+@pytest.mark.parametrize("typed_flag", ["--learnin-rate", "--lerning-rate=0.1"])
+def test_a_misspelt_flag_is_asked_about(capsys, typed_flag):
+    with pytest.raises(SystemExit):
+        build_parser("train").parse_args([typed_flag])
+    assert "did you mean --learning-rate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["1" * 400, "[" * 1000, '"\\ud800"'])
+def test_an_argument_that_json_cannot_hold_is_one_line(capsys, value):
+    with pytest.raises(SystemExit) as stop:
+        build_parser("train").parse_args(["--set", f"weight={value}"])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < 300
+
+
 def test_the_reference_page_is_that_of_the_settings():
     assert (ROOT / "docs/settings.md").read_text() == reference(), "run make docs"
 

@@ -74,6 +74,11 @@ def test_dropout_on_svhn(method, network, dropout, trunk_dropout):
         ({"epochs": 1.5}, ["--epochs 1.5", "int"]),
         ({"epochs": True}, ["--epochs True"]),
         ({"colour": 1}, ["colour", "unknown setting"]),
+        ({"learning_rat": 1}, ["unknown setting 'learning_rat'; did you mean learning_rate"]),
+        ({"method": "fixmach"}, ["--method fixmach: choose from", "did you mean fixmatch or"]),
+        ({"network": "WRN28-2"}, ["--network WRN28-2: choose from", "; did you mean wrn28_2"]),
+        ({"dataset": "cifar-10"}, ["--dataset cifar-10: choose from", "; did you mean cifar10"]),
+        ({"schedule": "cosin"}, ["; did you mean cosine"]),
         ({"optimizer": "lamb"}, ["--optimizer lamb", "sgd, adam"]),
         ({"self_supervision": "rotation"}, ["sesemi has that term already"]),
         ({"promote": "balanced", "promote_from": 30}, ["--promote-from 30", "only 30 epochs"]),
@@ -92,6 +97,15 @@ def test_bad_values_are_refused_in_one_line(given, words):
         resolve(**given)
     assert all(word in as_typed(error.value) for word in words), as_typed(error.value)
     assert "\n" not in as_typed(error.value)
+
+
+def test_a_folder_alone_means_pictures_of_ones_own():
+    config, origins = resolve(data_dir="pictures")
+    assert config.dataset == "folder"
+    assert config == resolve(dataset="folder", data_dir="pictures")[0]
+    assert origins["dataset"] == "default: `data_dir` alone means pictures of your own"
+    assert resolve(dataset="cifar10", data_dir="x")[0].dataset == "cifar10"
+    assert resolve()[0].dataset == "digits"
 
 
 @pytest.mark.parametrize("labels", ["all", 50_000, 73_257])

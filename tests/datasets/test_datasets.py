@@ -1,8 +1,14 @@
 """Loaders on small files in the true formats, on broken ones and on hostile ones."""
 
+import gzip
+import io
 import os
 import pickle
+import re
+import struct
 import tarfile
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +16,7 @@ import pytest
 from scipy.io import savemat
 
 from sesemi import datasets
-from sesemi.datasets import cifar10, cifar100, files, svhn, unpickle
+from sesemi.datasets import cifar10, cifar100, files, matlab, svhn, unpickle
 
 # The tests replace it.
 PLACES = files.places
@@ -329,10 +335,65 @@ def test_archives_write_nothing_and_links_are_not_followed(tmp_path):
 
 
 def test_archives_with_oversized_members_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_LARGEST_MEMBER", 1000)
+    monkeypatch.setattr(files, "_LARGEST_MEMBER_MIB", 0)
     archive_of(write_cifar10(tmp_path / "source"), tmp_path / cifar10.ARCHIVE.file)
     assert_one_clear_line("cifar10", tmp_path / cifar10.ARCHIVE.file, "larger than such a file is")
-    assert_one_clear_line("cifar10", tmp_path / "source", "more than such a file has")
+    assert_one_clear_line("cifar10", tmp_path / "source", "more than the 0 MiB that are read")
+
+
+def hostile_header(kind, claimed, body):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, claimed
+    return header.tobuf(tarfile.GNU_FORMAT) + body
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_an_archive_whose_headers_claim_much_takes_no_memory(tmp_path, kind):
+    path = tmp_path / cifar10.ARCHIVE.file
+    with gzip.open(path, "wb", 1) as file:
+        file.write(hostile_header(kind, 2**30, bytes(32 * 2**20)))
+    assert_little_memory(lambda: assert_one_clear_line("cifar10", path, "a header of 1073741824 bytes"))
+
+
+def test_an_archive_with_holes_or_very_many_members_takes_no_memory(tmp_path, monkeypatch):
+    path = tmp_path / cifar10.ARCHIVE.file
+    with gzip.open(path, "wb", 1) as file:
+        file.write(hostile_header(tarfile.GNUTYPE_SPARSE, 0, bytes(2**20)))
+    assert_one_clear_line("cifar10", path, "a file with holes")
+    holes = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x", "GNU.sparse.realsize": "1"}
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("x")
+        member.pax_headers, member.size = holes, 2**20
+        tar.addfile(member, io.BytesIO(b"1" * 2**20))
+    assert_one_clear_line("cifar10", path, "a file with holes")
+    with gzip.open(path, "wb", 1) as file:
+        file.write(tarfile.TarInfo("x").tobuf(tarfile.GNU_FORMAT) * 200)
+    monkeypatch.setattr(files, "_MOST_MEMBERS", 100)
+    assert_little_memory(lambda: assert_one_clear_line("cifar10", path, "larger than such an archive is"))
+
+
+def assert_little_memory(work, most_mib=48):
+    tracemalloc.start()
+    try:
+        work()
+        assert tracemalloc.get_traced_memory()[1] < most_mib * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("opcodes", [b"]", b"}", b"(", b"]\x94", b"K\x01", b"]q\x01"])
+def test_a_pickle_of_very_many_objects_is_refused_before_they_are_made(tmp_path, monkeypatch, opcodes):
+    monkeypatch.setattr(unpickle._Unpickler, "_left", 50_000)
+    path = write_cifar10(tmp_path) / "data_batch_1"
+    path.write_bytes(b"(" + opcodes * (2**23 // len(opcodes)) + b"l.")
+    assert_little_memory(lambda: assert_one_clear_line("cifar10", tmp_path, "data_batch_1", "2,000,000 objects"))
+
+
+def test_only_a_regular_file_is_a_batch(tmp_path):
+    path = write_cifar10(tmp_path) / "data_batch_1"
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert_one_clear_line("cifar10", tmp_path, "data_batch_1 is missing")
 
 
 @pytest.mark.parametrize(
@@ -366,6 +427,72 @@ def test_damaged_matlab_files_are_refused(tmp_path):
         message = message_of(lambda: datasets.load("svhn", tmp_path))
         assert message == "" or "train_32x32.mat" in message
         assert "\n" not in message
+
+
+def element(kind, body, size=None):
+    size = len(body) if size is None else size
+    return struct.pack("<II", kind, size) + body + bytes(-len(body) % 8)
+
+
+def variable(name, *, kind=9, shape=(1, 1), stored=b"\x02\0\0\0\1\0\0\0x" + bytes(7)):
+    head = element(6, struct.pack("<II", kind, 0)) + element(5, struct.pack(f"<{len(shape)}i", *shape))
+    return element(14, head + element(1, name) + stored)
+
+
+def nested(depth):
+    cell = variable(b"X")
+    for _ in range(depth):
+        cell = variable(b"X", kind=1, stored=cell)
+    return cell
+
+
+MATLAB = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
+
+
+@pytest.mark.parametrize(
+    argnames=("body", "words"),
+    ids=range(13),
+    argvalues=[
+        (variable(b"X", kind=1, shape=(2**14, 2**14), stored=b""), "no array"),
+        (variable(b"X", shape=(2**15, 2**15)), "do not fill the shape"),
+        (variable(b"X", shape=(2**31 - 1,) * 20), "do not fill the shape"),
+        (variable(b"X", shape=(-1, -1)), "do not fill the shape"),
+        (nested(300), "no array of real numbers"),
+        (variable(b"X", kind=5), "no array of real numbers"),
+        (variable(b"X", stored=element(99, b"x")), "no array of real numbers"),
+        (element(15, zlib.compress(variable(b"X", stored=element(2, bytes(2**20), size=2**32 - 1)))), "fill the shape"),
+        (
+            element(15, zlib.compress(b"\x0e\0\0\0\xff\xff\xff\xff" + variable(b"X")[8:] + bytes(2**26))),
+            "that are read",
+        ),
+        (element(15, b"no zlib at all"), "not a readable MATLAB file"),
+        (variable(b"Z") * 1001, "more than 1000 variables"),
+        (b"", "'X' must be uint8"),
+        (variable(b"X")[:50], "not a readable MATLAB file|'X' must be"),
+    ],
+)
+def test_hostile_matlab_files_take_neither_memory_nor_time(tmp_path, body, words):
+    write_svhn(tmp_path)
+    (tmp_path / "train_32x32.mat").write_bytes(MATLAB + body)
+    assert_little_memory(lambda: assert_one_clear_line("svhn", tmp_path, "train_32x32.mat"))
+    assert re.search(words, message_of(lambda: datasets.load("svhn", tmp_path)))
+
+
+def test_a_matlab_file_of_version_7_3_says_what_to_do(tmp_path):
+    write_svhn(tmp_path)
+    (tmp_path / "train_32x32.mat").write_bytes(MATLAB[:124] + b"\x00\x02IM" + bytes(512))
+    assert_one_clear_line("svhn", tmp_path, "save it in that of version 7")
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"])
+def test_arrays_of_matlab_are_what_scipy_has_written(tmp_path, rng, compressed, dtype):
+    wanted = {"X": rng.integers(0, 100, (3, 4, 2)).astype(dtype), "y": np.array([[1.0, 2.5]])}
+    savemat(tmp_path / "a.mat", {"cells": np.array([{}, "x"], object), **wanted}, do_compression=compressed)
+    found = matlab.arrays((tmp_path / "a.mat").read_bytes(), ("X", "y"), 10**6)
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
 
 
 def test_half_of_svhn_in_the_layout_of_2019_is_an_error(tmp_path):

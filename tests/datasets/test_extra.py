@@ -240,8 +240,8 @@ def test_a_bad_tiny_images_file_is_refused(tmp_path, monkeypatch):
     write_tiny(tmp_path, index={"zebra": (0, 14)})
     assert_one_clear_line(text, 237203, "no keyword of tiny_index.pkl is a class of CIFAR-100")
     assert_one_clear_line(text, None, "--extra N")
-    monkeypatch.setattr(tiny_images, "_LARGEST_INDEX", 10)
-    assert_one_clear_line(text, 3, "more than an index has")
+    monkeypatch.setattr(tiny_images, "_LARGEST_INDEX_MIB", 0)
+    assert_one_clear_line(text, 3, "more than the 0 MiB that are read")
 
 
 @pytest.fixture(scope="module")

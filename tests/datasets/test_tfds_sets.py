@@ -1,6 +1,7 @@
 """Sets of TensorFlow Datasets, prepared here in the true layout by builders that the library then does not know."""
 
 import io
+import json
 import logging
 
 import numpy as np
@@ -12,6 +13,7 @@ from sesemi import datasets
 from sesemi.assembly import materials
 from sesemi.datasets import image_files, tfds_sets
 from sesemi.errors import InputError
+from tests.messages import refused
 
 CLASSES = ["cat", "dog", "emu"]
 LIMIT = 2**24
@@ -272,6 +274,45 @@ def test_files_of_another_format_are_refused(tmp_path, limit):
     prepare(tmp_path, "made", {"train": examples(6), "test": examples(4)}, file_format="array_record")
     with pytest.raises(ValueError, match=r"^tfds:made: .*its files are array_record, only tfrecord is read; prepare"):
         load("made", tmp_path, limit=limit)
+
+
+def named(name, spelling):
+    """As a stranger would hide the name of a class in features.json."""
+    legacy = {"type": name, "content": {}}
+    return {
+        "today": {"pythonClassName": name, "featuresDict": {"features": {}}},
+        "inside": {"pythonClassName": FEATURES_DICT, "featuresDict": {"features": {"x": {"python_class_name": name}}}},
+        "before": legacy,
+        "text": {"type": FEATURES_DICT, "content": json.dumps({"features": {"x": legacy}}), "proto_cls": "x"},
+    }[spelling]
+
+
+FEATURES_DICT = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+
+
+@pytest.mark.parametrize("spelling", ["today", "inside", "before", "text"])
+@pytest.mark.parametrize("asked", ["made", "Made", "made/small", "made:1.0.0"])
+def test_code_that_a_set_brings_along_is_not_run(tmp_path, monkeypatch, spelling, asked):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "brought_along.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    folder = tmp_path / "made" / ("small/1.0.0" if "/" in asked else "1.0.0")
+    folder.mkdir(parents=True)
+    (folder / "features.json").write_text(json.dumps(named("brought_along.Feature", spelling)))
+    with refused("asks for brought_along.Feature, which is no feature of TensorFlow Datasets"):
+        load(asked, tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a":' * 100_000])
+@pytest.mark.parametrize("name", ["features.json", "dataset_info.json"])
+def test_damaged_descriptions_are_one_line(tmp_path, name, text):
+    folder = tmp_path / "made" / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "features.json").write_text(json.dumps({"pythonClassName": FEATURES_DICT}))
+    (folder / name).write_text(text)
+    with refused(f"tfds:made: .*{name}: is damaged"):
+        load("made", tmp_path)
 
 
 def test_damaged_files_that_do_not_fit(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -36,10 +37,14 @@ def test_the_three_formats(tmp_path):
         ("4\n4\n", "index 4 occurs twice"),
         ("\n", "no labeled image"),
         ("{", "split.json"),
-        ('{"labeled": ["1"]}', "whole numbers"),
+        ('{"labeled": ["1"]}', "'labeled' cannot be ['1']"),
         ('{"validation": []}', "split.json"),
         ('{"labeled": [-1]}', "index -1"),
         ("1" * 5000, "line 1 is neither"),
+        ('{"labeled": [' + "1" * 5000 + "]}", "a number of 5000 digits"),
+        ('{"labeled": [true]}', "'labeled' cannot be [True]"),
+        ('{"labeled": [1], "validation": 3}', "'validation' cannot be 3"),
+        ("\x1b[31m cat", "x1b[31m cat"),
         ('{"labeled": ' + "[" * 100_000, "split.json"),
     ],
 )
@@ -81,6 +86,19 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with refused("cannot be read"):
         label_files.read(str(tmp_path / "binary"), LABELS, NAMES)
+
+
+def test_a_byte_order_mark_and_utf_16_are_no_part_of_a_line(tmp_path):
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "labels.txt").write_text("4_dog.png dog\n0\n", encoding=encoding)
+        assert label_files.read(str(tmp_path / "labels.txt"), LABELS, NAMES)[0].tolist() == [0, 4]
+
+
+def test_only_a_file_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, words in ((tmp_path / "pipe", "it is a pipe, no file"), ("/dev/zero", "it is a device, no file")):
+        with refused(words):
+            label_files.refuse_missing(str(path))
 
 
 def test_a_split_of_a_file_has_its_images():

@@ -41,6 +41,7 @@ def test_a_run_that_diverges_is_stopped_by_the_guard(small):
         small.fit(model, stop=50, callbacks=[counter, guard.StopOnNonFiniteLoss(lambda: len(steps))])
     assert f"at step {len(steps)}" in str(error.value)
     assert "'loss'" not in str(error.value)
+    assert "`learning_rate` was 1e+12, try a tenth of it" in str(error.value)
     assert len(steps) < 50
 
 

@@ -408,7 +408,8 @@ def test_a_finished_run_on_other_pictures_is_not_taken_for_this_one(digits, tmp_
     root = tmp_path / "root"
     shutil.copytree(digits, root)
     (root / "unlabeled/bad.png").write_text("hello")
-    (tmp_path / "x.csv").write_text("")
+    known = min((root / "labeled/digit 1").iterdir())
+    (tmp_path / "x.csv").write_text(f"{known.relative_to(root)},digit 1\n")
     given = {"data_dir": str(root), "labels_file": str(tmp_path / "x.csv"), "method": "supervised"}
     found, folder = run(tmp_path, "a", **given)
     with open(folder / "left_out.csv", newline="") as file:

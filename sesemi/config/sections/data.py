@@ -15,7 +15,8 @@ class DataSettings:
     SECTION: ClassVar[str] = "data"
 
     dataset: str = setting(
-        f"Name of the data set: {', '.join(DATASETS)}. folder means your own pictures in `data_dir`.",
+        f"Name of the data set: {', '.join(DATASETS)}. folder means your own pictures in `data_dir`, and so does "
+        "`data_dir` alone.",
         default="digits",
         shows="NAME",
         runs_only=True,
@@ -34,7 +35,8 @@ class DataSettings:
         runs_only=True,
     )
     labels_file: str | None = setting(
-        "CSV file with a path and a label in each line, for `dataset=folder`. An empty label or -1 means unlabeled.",
+        "CSV file with a path and a label in each line, for `dataset=folder`. An empty label, nan or -1 means "
+        "unlabeled.",
         shows="FILE",
         runs_only=True,
     )
