@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sesemi.commands.parser import EXIT_BAD_INPUT, as_typed, typed
+from sesemi.commands.parser import EXIT_BAD_INPUT, as_typed, says_missing, typed
 from sesemi.commands.train_flags import build_parser
 from sesemi.config import Origins, RunConfig, read_settings, resolve
 from sesemi.config.registry import NETWORKS
@@ -139,6 +139,9 @@ def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, tra
     """Say in one line why a run stopped, and return the exit code; what no user can cure is raised again."""
     if isinstance(error, InputError) and not traceback:
         print(f"{program}: {as_typed(error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if (missing := says_missing(error)) and not traceback:
+        print(f"{program}: {missing}", file=sys.stderr)
         return EXIT_BAD_INPUT
     if config is None or "sesemi.runs.run" not in sys.modules:
         raise error
