@@ -116,23 +116,25 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], views: int 
     return _png(figure)
 
 
-def error_bars(names: Sequence[str], errors: Sequence[Sequence[float]]) -> bytes:
+def error_bars(panels: Sequence[tuple[str, Sequence[str], Sequence[Sequence[float]]]]) -> bytes:
     """Draw the mean error of each row as a bar and every run as a point, as PNG.
 
     Args:
-        names: Names of the rows.
-        errors: Errors of the runs of each row, in percent.
+        panels: For each table its title, the names of its rows, and the errors of the runs of each row, in percent.
     """
-    figure = Figure(figsize=(8, 1 + 0.4 * len(names)))
-    axes = figure.subplots()
-    places = range(len(names))
-    axes.barh(places, [float(np.mean(row)) for row in errors], color="#9ec5e8", height=0.65)
-    for place, row in zip(places, errors, strict=True):
-        axes.plot(row, [place] * len(row), "o", color="#1f4e79", markersize=4)
-    axes.set_yticks(places, names)
-    axes.invert_yaxis()
-    axes.set(xlabel="test error [%]", xlim=(0, None))
-    axes.grid(axis="x", alpha=0.3)
+    heights = [1 + 0.4 * len(names) for _, names, _ in panels]
+    figure = Figure(figsize=(8, sum(heights)), layout="constrained")
+    grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
+    for axes, (title, names, errors) in zip(grid[:, 0], panels, strict=True):
+        places = range(len(names))
+        axes.barh(places, [float(np.mean(row)) for row in errors], color="#9ec5e8", height=0.65)
+        for place, row in zip(places, errors, strict=True):
+            axes.plot(row, [place] * len(row), "o", color="#1f4e79", markersize=4)
+        axes.set_yticks(places, [plain(name) for name in names])
+        axes.invert_yaxis()
+        axes.set(xlabel="test error [%]", xlim=(0, None))
+        axes.set_title(plain(title), fontsize=9, loc="left")
+        axes.grid(axis="x", alpha=0.3)
     return _png(figure)
 
 

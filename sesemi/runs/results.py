@@ -55,6 +55,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
         "split_sha256": materials.split.digest,
         "data_sha256": materials.data_digest,
+        "test_sha256": materials.data.test_sha256(),
         "files_sha256": materials.files_sha256,
         "versions": versions(),
     }
@@ -70,6 +71,7 @@ def _identity(materials: Materials) -> dict[str, Any]:
         "network": config.network,
         "dataset": config.dataset,
         "labels": len(split.labeled) + len(split.validation),
+        "test_images": len(materials.data.test_labels),
         "seed": config.seed,
         "epochs": config.epochs,
         "steps": materials.total_steps,
