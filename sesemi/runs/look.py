@@ -18,7 +18,7 @@ from sesemi.terminal import human_time
 
 
 def dry_run(config: RunConfig, origins: Origins) -> Iterator[str]:
-    """Yield lines: every value with its origin, the size of the job, and a time estimate from a few real steps.
+    """Yield lines: first what will run, how large it is and how long a few real steps say it takes; then every value.
 
     Nothing is written, and no trained weight is kept.
     """
@@ -26,20 +26,21 @@ def dry_run(config: RunConfig, origins: Origins) -> Iterator[str]:
     with strategy.scope():
         materials = gather(config)
     yield from materials.data.notes
-    yield from _values(materials.recorded, origins)
     # The whitening matrix takes seconds to fit, and its values do not change the time of a step.
     with strategy.scope():
         model = build_model(materials, fit_whitening=False)
         seconds = time_step(model, materials)
+    total = human_time(seconds * materials.total_steps)
     yield plan(materials)
+    yield f"about {materials.images_per_step / seconds:.0f} images/s, {total} without evaluation"
     yield f"trained weights: {sum(np.prod(v.shape) for v in model.trainable_variables):,}"
     yield f"devices that share a step: {strategy.num_replicas_in_sync}"
     streams = materials.pixels is not None and materials.pixels.fetch is not None
     where = "on the device" if not streams else "read from their files (see `memory_limit`)"
     yield f"training images {where}: {materials.data.train_images.nbytes / 2**20:.0f} MiB"
     yield f"peak memory so far: {peak_memory_mib():.0f} MiB"
-    total = human_time(seconds * materials.total_steps)
-    yield f"about {materials.images_per_step / seconds:.0f} images/s, {total} without evaluation"
+    yield ""
+    yield from _values(materials.recorded, origins)
 
 
 def _values(config: RunConfig, origins: Origins) -> Iterator[str]:

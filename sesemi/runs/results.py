@@ -29,17 +29,19 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         materials: Materials of the run.
         model: Model after the last step.
         origins: Origins of the settings.
-        session: Session that trained it, with its ``history``, ``best`` epoch, ``promotions`` and ``measurements()``.
+        session: Session that trained it, with its ``history``, ``best`` epoch, ``promotions``, ``progress`` and
+            ``measurements()``.
 
     Returns:
         Content of ``results.json``. Errors are those of the files on the disk, read back.
     """
     folder, rows, best = RunFolder(materials.config.run_dir), session.history.rows, session.best
+    stage = session.progress.stage
     views = views_rows(materials, model)
-    found = _identity(materials) | _last_epoch(materials, model) | _other_network(materials, model)
+    found = _identity(materials) | _last_epoch(materials, model, stage) | _other_network(materials, model, stage)
     if best:
         found["validation_error"] = rows[-1]["validation_error"]
-        found |= _best_epoch(materials, model, best)
+        found |= _best_epoch(materials, model, best, stage)
     if session.promotions.records:
         found["promotions"] = session.promotions.records
         write(folder.promoted, session.promotions.to_csv(materials.data.train_labels))
@@ -59,6 +61,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "files_sha256": materials.files_sha256,
         "versions": versions(),
     }
+    stage("drawing the report")
     _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials.recorded, origins)
     write(folder.results_file, json.dumps(found, indent=2) + "\n")
     return found
@@ -80,12 +83,12 @@ def _identity(materials: Materials) -> dict[str, Any]:
     }
 
 
-def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, Any]:
+def _last_epoch(materials: Materials, model: SemiSupervisedModel, stage) -> dict[str, Any]:
     """Export the model, write ``predictions.npz``, and return the errors with one view and with several."""
     config, data, folder = materials.config, materials.data, RunFolder(materials.config.run_dir)
     name, network = next(iter(model.networks_by_name.items()))
-    exported = _export(network, folder.model, materials)
-    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images)
+    exported = _export(network, folder.model, materials, stage)
+    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images, stage("evaluating"))
     matrix = metrics.confusion(probs, data.test_labels)
     arrays = {"probabilities": probs, "labels": data.test_labels}
     found = {
@@ -96,26 +99,29 @@ def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, A
         "confusion_matrix": matrix.tolist(),
     }
     if config.views > 1:
-        averaged = predictions.multi_view_probabilities(exported, data.test_images, augmentation(config))
+        found["views"] = 8 if config.flip else 4
+        show = stage(f"evaluating the mean of {found['views']} views")
+        averaged = predictions.multi_view_probabilities(exported, data.test_images, augmentation(config), show)
         arrays["probabilities_views"] = averaged
         found["test_error_views"] = metrics.error_percent(averaged, data.test_labels)
-        found["views"] = 8 if config.flip else 4
     write(folder.predictions, lambda path: np.savez_compressed(path, **arrays))
     return found
 
 
-def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str, float]:
+def _other_network(materials: Materials, model: SemiSupervisedModel, stage) -> dict[str, float]:
     """Export the student beside its teacher, or the teacher beside its student, and return its error."""
     found = {}
     for name, network in list(model.networks_by_name.items())[1:]:
-        exported = _export(network, RunFolder(materials.config.run_dir).other_model(name), materials)
-        probs = predictions.probabilities(predictions.Compiled(exported), materials.data.test_images)
+        exported = _export(network, RunFolder(materials.config.run_dir).other_model(name), materials, stage)
+        show = stage(f"evaluating the {name}")
+        probs = predictions.probabilities(predictions.Compiled(exported), materials.data.test_images, show)
         found[f"{name}_test_error"] = metrics.error_percent(probs, materials.data.test_labels)
     return found
 
 
-def _export(network: Classifier, path: Path, materials: Materials) -> keras.Model:
+def _export(network: Classifier, path: Path, materials: Materials, stage) -> keras.Model:
     """Write a model and its sidecar, and read the model back."""
+    written = stage(f"exporting {path.name}")
     config = materials.config
     saved.write_sidecar(
         path,
@@ -129,15 +135,17 @@ def _export(network: Classifier, path: Path, materials: Materials) -> keras.Mode
         **{name: getattr(config, name) for name in ("method", "network", "dataset", "labels", "seed")},
     )
     export.save(export.build(network), path)
+    written(1, 2)
     return keras.models.load_model(path)
 
 
-def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
+def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, float], stage) -> dict[str, Any]:
     folder, data = RunFolder(materials.config.run_dir), materials.data
     network, *_ = model.networks_by_name.values()
     network.load_weights(folder.best_weights)
-    exported = _export(network, folder.best_model, materials)
-    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images)
+    exported = _export(network, folder.best_model, materials, stage)
+    show = stage("evaluating the best epoch")
+    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images, show)
     return {
         "best_epoch": best["epoch"],
         "best_validation_error": best["error"],

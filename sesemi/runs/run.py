@@ -63,7 +63,10 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print, warn=te
         model.optimizer.finalize_variable_values(model.trainable_variables)
         found: dict[str, Any] = {}
         if workers.is_chief():
-            found = results.finish(materials, model, origins or {}, session)
+            try:
+                found = results.finish(materials, model, origins or {}, session)
+            finally:
+                session.progress.clear()
             _tidy(RunFolder(config.run_dir))
         workers.share("done")
         return found
