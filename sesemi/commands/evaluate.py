@@ -34,6 +34,7 @@ def to_text(found: dict[str, Any]) -> str:
         f" ({len(found['reliability'])} bins)",
         f"negative log-likelihood {found['negative_log_likelihood']:.4f}",
         f"error {found['test_error']:.2f} % of {found['images']} images ({views})",
+        "on other pictures of the same kind between {:.1f} and {:.1f} % (95 %)".format(*found["test_error_interval"]),
     ]
     return "\n".join(lines)
 

@@ -38,7 +38,7 @@ def main(
 
     Returns:
         Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN, by the disk, by an
-        unreadable picture, or because another worker is gone, 130 or 143 interrupted (the same command continues).
+        unreadable picture, or because another worker is gone, 130, 143 or 129 interrupted (the same command continues).
     """
     given = vars(build_parser(program).parse_args(arguments))
     traceback = given.pop("traceback", False)

@@ -14,6 +14,7 @@ from sesemi.distribution import devices
 from sesemi.errors import InputError
 from sesemi.files import lock
 from sesemi.report import pictures
+from sesemi.runs import alarms
 from sesemi.terminal import human_time
 
 
@@ -26,6 +27,7 @@ def dry_run(config: RunConfig, origins: Origins) -> Iterator[str]:
     with strategy.scope():
         materials = gather(config)
     yield from materials.data.notes
+    yield from (f"warning: {text}" for text in alarms.of_data(materials))
     # The whitening matrix takes seconds to fit, and its values do not change the time of a step.
     with strategy.scope():
         model = build_model(materials, fit_whitening=False)
@@ -57,7 +59,7 @@ def preview(config: RunConfig) -> str:
     model = build_model(materials, fit_whitening=True)
     with lock(config.run_dir):
         path = config.run_dir / "preview.png"
-        path.write_bytes(pictures.views_grid(views_rows(materials, model)))
+        path.write_bytes(pictures.views_grid(views_rows(materials, model), materials.data.class_names))
     return f"preview: {path}"
 
 

@@ -1,6 +1,9 @@
 """Results of a run at its end: the exported model, its errors, predictions, pictures and the report."""
 
 import json
+import shlex
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,18 @@ from sesemi.assembly.build import augmentation
 from sesemi.assembly.materials import Materials
 from sesemi.assembly.plan import peak_memory_mib
 from sesemi.assembly.preview import views_rows
-from sesemi.config import Origins, RunConfig
+from sesemi.config import Origins
 from sesemi.files import write
 from sesemi.inference import metrics, predictions, saved
 from sesemi.report import page, pictures
+from sesemi.runs import alarms
 from sesemi.runs.environment import versions
 from sesemi.runs.folder import RunFolder
 from sesemi.training import export
 from sesemi.training.classifier import Classifier
 from sesemi.training.model import SemiSupervisedModel
+
+_MISTAKES = 18
 
 
 def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, session) -> dict[str, Any]:
@@ -62,7 +68,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "versions": versions(),
     }
     stage("drawing the report")
-    _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials.recorded, origins)
+    _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials, origins)
     write(folder.results_file, json.dumps(found, indent=2) + "\n")
     return found
 
@@ -80,6 +86,7 @@ def _identity(materials: Materials) -> dict[str, Any]:
         "steps": materials.total_steps,
         "class_names": list(materials.data.class_names),
         "notes": list(materials.data.notes),
+        "warnings": alarms.of_data(materials),
     }
 
 
@@ -94,6 +101,7 @@ def _last_epoch(materials: Materials, model: SemiSupervisedModel, stage) -> dict
     found = {
         "evaluated": name,
         "test_error": metrics.error_percent(probs, data.test_labels),
+        "test_error_interval": metrics.wilson_percent(int(matrix.sum() - np.trace(matrix)), int(matrix.sum())),
         "test_error_views": None,
         "class_errors": metrics.class_errors_percent(matrix),
         "confusion_matrix": matrix.tolist(),
@@ -166,30 +174,61 @@ def _pseudo_labels(log, class_names) -> dict[str, Any]:
 
 
 def _pictures(
-    folder: RunFolder, found: dict[str, Any], rows, pseudo_labels, views, config: RunConfig, origins: Origins
+    folder: RunFolder, found: dict[str, Any], rows, pseudo_labels, views, materials: Materials, origins: Origins
 ) -> None:
-    shown = {"Learning curves": ("curves.png", pictures.learning_curves(rows))}
+    shown = {}
+    if (png := _mistakes(folder, materials)) is not None:
+        shown["Most confident mistakes"] = ("mistakes.png", png)
+    shown["Learning curves"] = ("curves.png", pictures.learning_curves(rows))
     if pseudo_labels:
         png = pictures.pseudo_labels(pseudo_labels, found["class_names"])
         shown["Pseudo-labels"] = ("pseudo_labels.png", png)
     matrix = pictures.confusion_matrix(np.array(found["confusion_matrix"]), found["class_names"])
     shown["Confusion matrix"] = ("confusion.png", matrix)
-    shown["What each branch sees"] = ("views.png", pictures.views_grid(views))
+    shown["What each branch sees"] = ("views.png", pictures.views_grid(views, found["class_names"]))
     for file, png in shown.values():
         write(folder.path / file, png)
     text = page.html_page(
         results=found,
-        settings=config.values(),
+        settings=materials.recorded.values(),
         origins=origins,
+        made=_made(folder),
         pictures={title: png for title, (_, png) in shown.items()},
     )
     # A path may hold bytes that are no text.
     write(folder.report, text.encode("utf-8", "backslashreplace"))
 
 
+def _mistakes(folder: RunFolder, materials: Materials) -> bytes | None:
+    """Draw the test images that were most confidently taken for another class; None if there are none."""
+    with np.load(folder.predictions) as arrays:
+        probs, labels = arrays["probabilities"], arrays["labels"]
+    said, sure = probs.argmax(1), probs.max(1)
+    wrong = np.flatnonzero(said != labels)
+    if not len(wrong):
+        return None
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")[:_MISTAKES]]
+    # Images that are read from their files come in the order of their numbers.
+    images = materials.data.test_images[np.sort(worst)][np.argsort(np.argsort(worst))]
+    return pictures.mistakes(images, labels[worst], said[worst], sure[worst], materials.data.class_names)
+
+
+def _made(folder: RunFolder) -> dict[str, str]:
+    """Return the command, the date and the versions, for the page."""
+    known = json.loads(folder.environment_file.read_text(encoding="utf-8")) if folder.environment_file.exists() else {}
+    return {
+        "command": shlex.join(map(str, known.get("command", sys.argv))),
+        "finished": time.strftime("%Y-%m-%d %H:%M %Z"),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+
+
 def summary(found: dict[str, Any], folder: RunFolder) -> str:
     """Return the last lines that a user sees."""
     lines = [f"test error {found['test_error']:.2f} % (one view, last epoch)"]
+    if found.get("test_error_interval") is not None:
+        low, high = found["test_error_interval"]
+        lines[0] += f"; {found['test_images']:,} test pictures, so between {low:.1f} and {high:.1f} % (95 %)"
     if found["test_error_views"] is not None:
         lines.append(f"test error {found['test_error_views']:.2f} % (mean of {found['views']} views)")
     for name in ("student", "teacher"):
@@ -207,7 +246,6 @@ def summary(found: dict[str, Any], folder: RunFolder) -> str:
             f"test error {found['test_error_at_best_validation']:.2f} % (epoch {found['best_epoch']}, "
             f"the best by validation)"
         )
-    if found.get("warning"):
-        lines.append(f"warning: {found['warning']}")
+    lines += [f"warning: {text}" for text in page.warnings_of(found)]
     lines.append(f"report: {folder.report}   classifier: {folder.model}")
     return "\n".join(lines)

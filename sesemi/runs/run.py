@@ -17,7 +17,7 @@ from sesemi.config import Origins, RunConfig
 from sesemi.distribution import devices, workers
 from sesemi.errors import InputError
 from sesemi.files import lock
-from sesemi.runs import look, results
+from sesemi.runs import alarms, look, results
 from sesemi.runs.checkpoints import Checkpoints
 from sesemi.runs.environment import environment, versions
 from sesemi.runs.folder import RunFolder
@@ -57,6 +57,8 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print, warn=te
         materials, done = _begin(config, origins or {}, strategy, held, say)
         if materials is None:
             return done
+        for text in alarms.of_data(materials):
+            warn(f"warning: {text}")
         model, session = _prepare(materials, strategy, started, say, warn)
         with signals_to(session.saver), _unreadable_named(materials):
             session.fit()
