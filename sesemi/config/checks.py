@@ -70,13 +70,14 @@ def _check_labels(config: AllSettings) -> None:
         raise _error(config, "labels", "at least one image of each class is needed")
 
 
-def check_label_count(count: int, classes: int, images: int) -> None:
+def check_label_count(count: int, classes: int, images: int, others: int = 0) -> None:
     """Refuse a number of labeled images that cannot be split evenly over the classes.
 
     Args:
-        count: Number of labeled images asked for; the number of all images is always accepted.
+        count: Number of labeled images asked for; the number of all that have a label is always accepted.
         classes: Number of classes.
-        images: Number of training images.
+        images: Number of training images that have a label.
+        others: Number of training images that have none.
 
     Raises:
         InputError: The message says the nearest counts that work.
@@ -91,7 +92,8 @@ def check_label_count(count: int, classes: int, images: int) -> None:
     if count < classes:
         raise error("at least one image a class is needed", f"use {classes} or more")
     if count > images:
-        raise error(f"there are only {images} training images", f"use {most} or all")
+        which = f"{images} of {images + others} training images have a label" if others else f"{images} training images"
+        raise error(f"only {which}" if others else f"there are only {which}", f"use {most} or all")
     if count % classes:
         below = count - count % classes
         above = below + classes
