@@ -23,6 +23,7 @@ _USED_FOR = {
     "strict": ("folder",),
 }
 _FOLDER_NAME, _ADDRESS = re.compile(r"[\w.+=@-]+"), re.compile(r"\S+:\d+")
+_LARGEST_PORT = 65535
 
 
 def check(config: AllSettings) -> None:
@@ -138,6 +139,10 @@ def _check_workers(config: AllSettings) -> None:
     names = config.workers.split(",")
     if len(names) < 2 or len(set(names)) < len(names) or not all(map(_ADDRESS.fullmatch, names)):
         raise _error(config, "workers", "give two or more, each once, such as HOST:PORT,HOST:PORT")
+    for name in names:
+        port = name.rpartition(":")[2]
+        if len(port) > len(str(_LARGEST_PORT)) or not 0 < int(port) <= _LARGEST_PORT:
+            raise _error(config, "workers", f"the port of {name} must lie from 1 to {_LARGEST_PORT}")
     if not 0 <= config.worker < len(names):
         raise _error(config, "worker", f"must lie from 0 to {len(names) - 1}")
     if config.replicas_cpu > 1:
