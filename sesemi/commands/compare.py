@@ -11,7 +11,7 @@ from typing import Any
 
 from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
-from sesemi.files import refuse_unwritable, write
+from sesemi.files import make_folder, refuse_unwritable, write
 from sesemi.runs.folder import RunFolder, UnfinishedError
 from sesemi.terminal import printable
 
@@ -238,7 +238,7 @@ def _compare(args) -> None:
     parts = [to_markdown(r) if len(rows) == 1 else f"## {title}\n\n{to_markdown(r)}" for title, r in rows.items()]
     text = "\n".join(parts)
     refuse_unwritable("output", args.output)
-    args.output.mkdir(parents=True, exist_ok=True)
+    make_folder(args.output)
     write(args.output / "comparison.md", text)
     write(args.output / "comparison.png", picture(rows))
     print(text, end="")

@@ -12,7 +12,7 @@ from sesemi.commands import classifying
 from sesemi.commands.parser import OneLineParser, finish
 from sesemi.config.checks import wants_extra
 from sesemi.errors import InputError
-from sesemi.files import refuse_unwritable, write
+from sesemi.files import make_folder, refuse_unwritable, write
 from sesemi.runs.folder import RunFolder
 
 
@@ -55,7 +55,7 @@ def write_numbers(folder: Path, found: dict[str, Any]) -> None:
         key: np.array([row[key] for row in found["reliability"]], float) for key in ("images", "confidence", "accuracy")
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be written to ({error.strerror})", setting="output") from error
     matrix = np.array(found["confusion_matrix"])

@@ -12,7 +12,7 @@ from sesemi.assembly.preview import views_rows
 from sesemi.config import Origins, RunConfig
 from sesemi.distribution import devices
 from sesemi.errors import InputError
-from sesemi.files import lock
+from sesemi.files import lock, write
 from sesemi.report import pictures
 from sesemi.runs import alarms
 from sesemi.terminal import human_time
@@ -59,7 +59,7 @@ def preview(config: RunConfig) -> str:
     model = build_model(materials, fit_whitening=True)
     with lock(config.run_dir):
         path = config.run_dir / "preview.png"
-        path.write_bytes(pictures.views_grid(views_rows(materials, model), materials.data.class_names))
+        write(path, pictures.views_grid(views_rows(materials, model), materials.data.class_names))
     return f"preview: {path}"
 
 
