@@ -12,6 +12,7 @@ import random
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from concurrent import futures
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,19 +24,20 @@ from sesemi.distribution.start import start_tensorflow
 CORES = os.cpu_count()
 
 
-def arguments() -> argparse.Namespace:
-    """Of the command line."""
+def arguments(typed: Sequence[str] | None = None) -> argparse.Namespace:
+    """Of the command line, or of words in its place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=int, default=448)
     parser.add_argument("--side", type=int, default=32, help="of the square images, in pixels")
     parser.add_argument("--gpu", default="cpu", help="as of the training script; the others stay on the CPU")
     parser.add_argument("--rounds", type=int, default=7)
-    return parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=1.0, help="that each takes in a round, about")
+    return parser.parse_args(typed)
 
 
-def main() -> None:
+def main(typed: Sequence[str] | None = None) -> None:
     """Time and print."""
-    args = arguments()
+    args = arguments(typed)
     prepare(args.gpu)
     images = photos(args.batch_size, args.side)
     with (
@@ -74,11 +76,11 @@ def photos(count: int, side: int):
 
 
 def time_in_turn(timed: dict, args: argparse.Namespace) -> dict:
-    """Images/s of every round; `timed` make a number of batches, here for about a second."""
+    """Images/s of every round; `timed` make a number of batches, here for about `args.seconds`."""
     batches = {}
     for name, run in timed.items():
         run(1)  # traces, compiles, starts workers
-        batches[name] = max(1, round(1 / seconds(run, 1)))
+        batches[name] = max(1, round(args.seconds / seconds(run, 1)))
     rates = {name: [] for name in timed}
     for _ in range(args.rounds):
         for name, run in timed.items():

@@ -8,6 +8,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -17,20 +18,22 @@ from sesemi.config.registry import METHODS
 from sesemi.distribution.start import start_tensorflow
 
 
-def arguments() -> argparse.Namespace:
-    """Of the command line."""
+def arguments(typed: Sequence[str] | None = None) -> argparse.Namespace:
+    """Of the command line, or of words in its place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--epochs", type=int, help="default: those of digits")
+    parser.add_argument("--steps-per-epoch", type=int, default=62)
     parser.add_argument("--joint-forward", action=argparse.BooleanOptionalAction)
     parser.add_argument("--output", help="where the runs are kept (default: a folder that is removed)")
-    return parser.parse_args()
+    return parser.parse_args(typed)
 
 
-def main() -> None:
+def main(typed: Sequence[str] | None = None) -> None:
     """Run, then print the table."""
-    args = arguments()
+    args = arguments(typed)
     start_tensorflow("cpu")
     with tempfile.TemporaryDirectory() as aside:
         found = {method: [one(args, method, seed, aside) for seed in range(args.seeds)] for method in args.methods}
@@ -48,7 +51,8 @@ def one(args: argparse.Namespace, method: str, seed: int, aside: str) -> dict:
     from sesemi.runs.run import run
 
     # The same updates for all: an epoch of asl would otherwise be one of its labeled images.
-    given = {"method": method, "seed": seed, "labels": args.labels, "steps_per_epoch": 62, "gpu": "cpu", "quiet": True}
+    given = {"method": method, "seed": seed, "labels": args.labels, "gpu": "cpu", "quiet": True}
+    given |= {"epochs": args.epochs, "steps_per_epoch": args.steps_per_epoch}
     given |= {"output": args.output or aside, "joint_forward": args.joint_forward}
     found = run(*resolve(given), say=lambda _: None)
     print(f"{method} seed {seed}: {found['test_error']:.2f} ({found['seconds']:.0f} s)", flush=True)

@@ -11,6 +11,7 @@ import socket
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -21,8 +22,8 @@ from sesemi.config.sections import SETTINGS
 from sesemi.distribution.start import start_tensorflow
 
 
-def arguments() -> argparse.Namespace:
-    """Of the command line."""
+def arguments(typed: Sequence[str] | None = None) -> argparse.Namespace:
+    """Of the command line, or of words in its place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=NETWORKS, default="mini")
     parser.add_argument("--method", choices=list(METHODS), default="sesemi")
@@ -32,12 +33,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10, help="of each in a round")
     parser.add_argument("--rounds", type=int, default=3, help="of one worker and two in turn")
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser.parse_args(typed)
 
 
-def main() -> None:
+def main(typed: Sequence[str] | None = None) -> None:
     """Start the workers in turn, and print."""
-    args = arguments()
+    args = arguments(typed)
     if args.core is not None:
         work(args)
         return
@@ -45,7 +46,7 @@ def main() -> None:
     found = {1: [], 2: []}
     for _ in range(args.rounds):
         for count in found:
-            found[count].append(measured(cores[:count]))
+            found[count].append(measured(cores[:count], sys.argv[1:] if typed is None else typed))
             print(f"{count} x: {found[count][-1]['images_per_second']:.1f} images/s", flush=True)
     rates = {count: statistics.median(r["images_per_second"] for r in runs) for count, runs in found.items()}
     ratios = [b["images_per_second"] / a["images_per_second"] for a, b in zip(found[1], found[2], strict=True)]
@@ -56,8 +57,8 @@ def main() -> None:
     print(f"  all-reduced in a step [bytes]: gradients {gradients}, BatchNorm's averages {averages}")
 
 
-def measured(cores: list[int]) -> dict:
-    """What the first of one worker a core says."""
+def measured(cores: list[int], typed: Sequence[str]) -> dict:
+    """What the first of one worker a core says; `typed` are the words of the command line."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in cores]
     cluster = {"worker": [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]}
     for s in sockets:
@@ -67,7 +68,7 @@ def measured(cores: list[int]) -> dict:
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
         environment = os.environ | threads | ({"TF_CONFIG": json.dumps(task)} if len(cores) > 1 else {})
-        command = [sys.executable, *sys.argv, "--core", str(core)]
+        command = [sys.executable, __file__, *typed, "--core", str(core)]
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
     texts = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):

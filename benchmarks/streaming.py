@@ -9,12 +9,14 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
-def main():
+def arguments(typed: Sequence[str] | None = None) -> argparse.Namespace:
+    """Of the command line, or of words in its place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--network", default="wrn")
@@ -22,7 +24,12 @@ def main():
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    return parser.parse_args(typed)
+
+
+def main(typed: Sequence[str] | None = None) -> None:
+    """Time and print."""
+    args = arguments(typed)
     from sesemi.distribution.start import start_tensorflow
 
     start_tensorflow("cpu")

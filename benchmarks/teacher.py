@@ -4,9 +4,11 @@ The update of `EMATeacher` and the whole training step of mean_teacher (64 + 64 
 in one process; printed is the median share of the step.
 """
 
+import argparse
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -17,10 +19,14 @@ import throughput
 from sesemi.distribution.start import start_tensorflow
 
 
-def main() -> None:
+def arguments(typed: Sequence[str] | None = None) -> argparse.Namespace:
+    """Of the command line, or of words in its place."""
+    return throughput.arguments([*(sys.argv[1:] if typed is None else typed), "--method", "mean_teacher"])
+
+
+def main(typed: Sequence[str] | None = None) -> None:
     """Time and print."""
-    sys.argv += ["--method", "mean_teacher"]
-    args = throughput.arguments()
+    args = arguments(typed)
     start_tensorflow(args.gpu)
     from sesemi.assembly import build
     from sesemi.training.teacher import EMATeacher

@@ -11,6 +11,7 @@ import dataclasses
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -21,8 +22,8 @@ from sesemi.config.sections import SETTINGS
 from sesemi.distribution.start import start_tensorflow
 
 
-def arguments() -> argparse.Namespace:
-    """Of the command line."""
+def arguments(typed: Sequence[str] | None = None) -> argparse.Namespace:
+    """Of the command line, or of words in its place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", choices=NETWORKS, default="wrn")
     parser.add_argument("--method", choices=list(METHODS), default="sesemi")
@@ -33,12 +34,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--labeled-batch-size", type=int)
     parser.add_argument("--steps", type=int, default=6, help="of each in a round")
     parser.add_argument("--rounds", type=int, default=5)
-    return parser.parse_args()
+    return parser.parse_args(typed)
 
 
-def main() -> None:
+def main(typed: Sequence[str] | None = None) -> None:
     """Time and print."""
-    args = arguments()
+    args = arguments(typed)
     start_tensorflow(args.gpu)
     materials = random_materials(args)
     timed = {

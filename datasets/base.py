@@ -135,6 +135,14 @@ class ImageData:
         found.update(self.train_labels.tobytes())
         return found.hexdigest()
 
+    def test_sha256(self) -> str:
+        """Return the hash of the test images, as they are evaluated, and of their classes, to compare errors by."""
+        found = hashlib.sha256("\0".join(self.class_names).encode("utf-8", "surrogateescape"))
+        for start in range(0, len(self.test_images), _CHUNK):
+            found.update(np.ascontiguousarray(self.test_images[start : start + _CHUNK]))
+        found.update(self.test_labels.astype(np.int32).tobytes())
+        return found.hexdigest()
+
     def labels_sha256(self) -> str:
         """Return the hash of `own_labels`, which give an index its meaning."""
         return hashlib.sha256(self.own_labels.astype(np.int32).tobytes()).hexdigest()

@@ -28,10 +28,18 @@ _PUBLIC = {
     "DevicePixels": "sesemi.pipeline.pixels",
     "run": "sesemi.runs.run",
 }
+# Rooms that are of use by themselves: `models.build`, `datasets.load`.
+_ROOMS = ("datasets", "models")
 __all__ = sorted(_PUBLIC)
 
 
+def __dir__():
+    return [*__all__, *_ROOMS, "__version__"]
+
+
 def __getattr__(name):
+    if name in _ROOMS:
+        return importlib.import_module(f"sesemi.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'sesemi' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

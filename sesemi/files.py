@@ -1,6 +1,7 @@
 """Files and folders that are whole or absent, and the lock of a folder."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sesemi.errors import InputError
-from sesemi.terminal import one_line
+from sesemi.terminal import one_line, printable
 
 LOCK = ".lock"
 
@@ -77,6 +78,25 @@ def write(path: Path, content: str | bytes | Callable[[Path], Any]) -> None:
         ) from error
 
 
+def make_folder(folder: Path) -> list[str]:
+    """Make a folder with its parents, however deep it lies: `Path.mkdir` calls itself for each of them.
+
+    Returns:
+        Paths of the folders that were not there, the deepest first.
+    """
+    missing, place = [], str(folder)
+    while place and not os.path.exists(place):
+        missing.append(place)
+        place = os.path.dirname(place)
+    for place in reversed(missing):
+        # Somebody else may make it at the same time.
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(place)
+    if not os.path.isdir(folder):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    return missing
+
+
 def refuse_unwritable(setting: str, folder: Path) -> None:
     """Refuse a folder that cannot be written to, or not be made.
 
@@ -92,16 +112,21 @@ def refuse_unwritable(setting: str, folder: Path) -> None:
 def lock(folder: Path) -> Iterator[None]:
     """Hold a folder, which is created if need be; the system lets go of it however the process ends.
 
-    A folder in which nothing was written is removed again, with the parents that were made for it.
+    A folder in which nothing was written is removed again, with the parents that were made for it. A link to a folder
+    is held as that folder is, and stays.
 
     Raises:
-        InputError: Another process holds it, or it cannot be written to.
+        InputError: Another process holds it, it cannot be written to, it is a link that leads nowhere, or its lock is a
+            link, which would lead to somebody else's file.
     """
     import filelock
 
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    if os.path.islink(folder) and not os.path.exists(folder):
+        raise InputError(f"{printable(str(folder))} is a link that leads nowhere", cure="remove it, or mend it")
+    if os.path.islink(folder / LOCK):
+        raise InputError(f"{printable(str(folder / LOCK))} is a link, which no run makes", cure="remove it")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = make_folder(folder)
         held = filelock.FileLock(folder / LOCK, blocking=False)
         held.acquire()
     except filelock.Timeout:
@@ -115,11 +140,12 @@ def lock(folder: Path) -> Iterator[None]:
     finally:
         held.release()
         if {path.name for path in folder.iterdir()} <= {LOCK}:
-            shutil.rmtree(folder, ignore_errors=True)
-            for place in made[1:]:
+            (folder / LOCK).unlink(missing_ok=True)
+            own = [] if os.path.islink(folder) else [str(folder)]
+            for place in dict.fromkeys([*own, *made]):
                 # Somebody else may have put something there.
                 with contextlib.suppress(OSError):
-                    place.rmdir()
+                    os.rmdir(place)
 
 
 def _remove(path: Path) -> None:

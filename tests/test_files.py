@@ -1,6 +1,9 @@
 """Files are whole or absent, whatever fails."""
 
+import inspect
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +104,64 @@ def test_a_folder_is_held_by_one_and_removed_if_nothing_was_written(tmp_path):
         (folder / "x").write_text("x")
     with files.lock(folder):
         assert (folder / "x").exists()
+
+
+def test_a_lock_that_is_a_link_leads_to_nobodys_file(tmp_path):
+    run, precious = tmp_path / "run", tmp_path / "precious"
+    precious.write_text("mine")
+    run.mkdir()
+    (run / files.LOCK).symlink_to(precious)
+    with pytest.raises(InputError, match=r"\.lock is a link, which no run makes; remove it"), files.lock(run):
+        pass
+    assert precious.read_text() == "mine"
+    assert (run / files.LOCK).is_symlink()
+
+
+def test_a_run_folder_that_is_a_link_is_held_and_stays(tmp_path):
+    there, link = tmp_path / "there", tmp_path / "link"
+    there.mkdir()
+    link.symlink_to(there)
+    with files.lock(link), pytest.raises(InputError, match="in use by another process"), files.lock(there):
+        pass
+    assert link.is_symlink()
+    assert names(there) == []
+    with files.lock(link):
+        (link / "kept").touch()
+    assert "kept" in names(there)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="is a link that leads nowhere"), files.lock(tmp_path / "nowhere"):
+        pass
+    assert not (tmp_path / "gone").exists()
+
+
+def test_what_is_written_over_a_link_replaces_the_link(tmp_path):
+    precious, sheet = tmp_path / "precious", tmp_path / "label_next-pictures.png"
+    for target in (precious, tmp_path / "folder"):
+        sheet.unlink(missing_ok=True)
+        precious.write_text("mine")
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / "inside").touch()
+        sheet.symlink_to(target)
+        (tmp_path / f".partial-{sheet.name}").symlink_to(precious)
+        files.write(sheet, b"new")
+        assert not sheet.is_symlink()
+        assert sheet.read_bytes() == b"new"
+    assert precious.read_text() == "mine"
+    assert names(tmp_path / "folder") == ["inside"]
+    assert names(tmp_path) == ["folder", "label_next-pictures.png", "precious"]
+
+
+def test_a_folder_can_lie_as_deep_as_the_system_allows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    deep, limit = Path(*["d"] * 150), sys.getrecursionlimit()
+    # Calls of a function by itself are counted; with the usual limit 1,200 folders show the same, in ten seconds.
+    sys.setrecursionlimit(len(inspect.stack()) + 100)
+    try:
+        with files.lock(deep):
+            there = deep.is_dir()
+    finally:
+        sys.setrecursionlimit(limit)
+    assert there
+    assert names(tmp_path) == []
+    with pytest.raises(InputError, match="cannot be written to"), files.lock(Path(*["d" * 200] * 30)):
+        pass

@@ -8,6 +8,10 @@ import pytest
 import sesemi
 
 LIBRARY = (Path(__file__).parent.parent / "docs/library.md").read_text()
+BLOCKS = [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in re.findall(r"\n\n((?:(?:    .*)?\n)+)", LIBRARY)]
+# What is pasted, but shorter: an epoch of two updates, and of the whole run only its settings.
+SHORTER = {"epochs=10, steps_per_epoch=60": "epochs=1, steps_per_epoch=2", "10 * 60": "2", "GPU:": "CPU:"}
+SHORTER |= {'network="mini", epochs=10': 'network="mini", epochs=1, steps_per_epoch=1'}
 
 
 @pytest.mark.parametrize("name", sesemi.__all__)
@@ -21,28 +25,31 @@ def test_unknown_name_is_an_attribute_error():
         sesemi.nothing  # noqa: B018
 
 
-def test_the_example_of_the_documentation_runs(monkeypatch):
-    example = max(re.findall(r"((?:    .*\n|\n)+)", LIBRARY.split("`labeled` and")[0]), key=len)
-    code = "\n".join(line[4:] for line in example.splitlines())
-    code = code.replace('"wrn", (32, 32, 3)', '"mini", (8, 8, 3)').replace("3125", "2").replace("=50", "=2")
-    rng = np.random.default_rng(0)
-    images, test_images = (rng.integers(0, 256, (n, 8, 8, 3)).astype(np.uint8) for n in (30, 10))
-    names = {
-        "images": images,
-        "labels": np.array([0, 1, 2] + 27 * [-1]),
-        "labeled": np.arange(3),
-        "unlabeled": np.arange(30),
-        "test_images": test_images,
-        "test_labels": np.arange(10),
-    }
-    exec(code, names)
-    history = names["model"].history.history
-    assert len(history["loss"]) == 2
-    assert {"loss", "supervised", "rotation", "l2", "val_loss", "val_accuracy"} == set(history)
-    probs = names["model"].predict(test_images, verbose=0)
-    assert isinstance(names["model"], keras.Model)
-    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
-    loss, accuracy = names["model"].evaluate(test_images, np.arange(10), verbose=0)
-    expected = -np.log(probs[np.arange(10), np.arange(10)]).mean()
-    assert loss == pytest.approx(expected, rel=1e-4)
-    assert accuracy == pytest.approx((probs.argmax(1) == np.arange(10)).mean())
+def test_dir_shows_what_there_is():
+    assert set(sesemi.__all__) < set(dir(sesemi))
+    for name in dir(sesemi):
+        assert getattr(sesemi, name) is not None
+
+
+def test_the_examples_of_the_documentation_run_when_they_are_pasted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun = []
+    monkeypatch.setattr("sesemi.runs.run.run", lambda config, origins: begun.append(config))
+    names = {}
+    examples = [block for block in BLOCKS if re.match(r"(import|from) ", block)]
+    assert len(examples) == 4
+    for code in examples:
+        for long, short in SHORTER.items():
+            code = code.replace(long, short)
+        exec(code, names)
+    assert [(config.dataset, config.method, config.epochs) for config in begun] == [("digits", "fixmatch", 5)]
+    model, digits = names["model"], names["digits"]
+    assert set(model.history.history) == {"loss", "supervised", "rotation", "l2", "val_loss", "val_accuracy"}
+    assert isinstance(model, keras.Model)
+    probs = model.predict(digits.test_images, verbose=0)
+    np.testing.assert_allclose(names["probabilities"], probs, atol=1e-5)
+    assert {path.name for path in tmp_path.iterdir()} == {"digits.keras", "estimator.keras"}
+    loss, accuracy = model.evaluate(digits.test_images, digits.test_labels, verbose=0)
+    rows = np.arange(len(probs))
+    assert loss == pytest.approx(-np.log(probs[rows, digits.test_labels]).mean(), rel=1e-4)
+    assert accuracy == pytest.approx((probs.argmax(1) == digits.test_labels).mean())

@@ -11,12 +11,12 @@ _SHOWN = 8
 
 
 def views_rows(materials: Materials, model: SemiSupervisedModel) -> list[tuple]:
-    """Return for each branch of the first step its title and pictures; those of labeled images have their classes."""
+    """Return for each branch of the first step its title and pictures, and of labeled images their classes too."""
     batch = model.pixels(next(iter(batches(materials, 0, 1))))
     views = model.views(batch, rng.Draws(model.seed, 0))
-    names = [materials.data.class_names[label] for label in np.asarray(batch["labels"][:_SHOWN])]
+    classes = np.asarray(batch["labels"][:_SHOWN]).tolist()
     rows = [
-        ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN]), names),
+        ("labeled images, raw", np.asarray(batch["labeled"][:_SHOWN]), classes),
         ("labeled images as the class head sees them", np.asarray(views.labeled[:_SHOWN])),
     ]
     for kind, images in zip(model.method.views.also_labeled, views.also_labeled, strict=True):

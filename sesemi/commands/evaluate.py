@@ -11,7 +11,7 @@ from sesemi.commands import classifying
 from sesemi.commands.parser import OneLineParser, finish
 from sesemi.config.checks import wants_extra
 from sesemi.errors import InputError
-from sesemi.files import refuse_unwritable, write
+from sesemi.files import make_folder, refuse_unwritable, write
 from sesemi.reading import json_object
 from sesemi.runs.folder import RunFolder
 from sesemi.terminal import printable, show, tell
@@ -42,6 +42,7 @@ def to_text(found: dict[str, Any]) -> str:
         f" ({len(found['reliability'])} bins)",
         f"negative log-likelihood {found['negative_log_likelihood']:.4f}",
         f"error {found['test_error']:.2f} % of {found['images']} images ({views})",
+        "on other pictures of the same kind between {:.1f} and {:.1f} % (95 %)".format(*found["test_error_interval"]),
     ]
     return "\n".join(lines)
 
@@ -62,7 +63,7 @@ def write_numbers(folder: Path, found: dict[str, Any]) -> None:
         key: np.array([row[key] for row in found["reliability"]], float) for key in ("images", "confidence", "accuracy")
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be written to ({error.strerror})", setting="output") from error
     matrix = np.array(found["confusion_matrix"])

@@ -95,6 +95,7 @@ def _write(args, config, model, table: Path) -> None:
 
     from sesemi.assembly import materials as assembly
     from sesemi.report import pictures
+    from sesemi.report.names import drawable
 
     picture = _picture_of(table)
     materials = assembly.load(config)
@@ -110,7 +111,8 @@ def _write(args, config, model, table: Path) -> None:
     sure = probs[first].max(axis=1)
     text, marked = to_csv(zip(names, guesses, sure, worth[first], strict=True), as_is=args.as_is)
     shown = candidates[first[:_MOST_PICTURES]]
-    captions = [f"{pictures.short(name, 14)} {100 * p:.0f} %" for name, p in zip(guesses, sure, strict=True)]
+    words = drawable(model.class_names, 14)
+    captions = [f"{words[n]} {100 * p:.0f} %" for n, p in zip(probs[first].argmax(axis=1), sure, strict=True)]
     rows = [
         (
             f"line {start + 2} of the table on",

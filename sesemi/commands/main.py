@@ -5,7 +5,7 @@ import os.path
 import sys
 from collections.abc import Sequence
 
-from sesemi.commands.parser import EXIT_BAD_INPUT
+from sesemi.commands.parser import EXIT_BAD_INPUT, says_missing
 
 # Sub-command -> its module, what it does, and an example.
 COMMANDS = {
@@ -31,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = list(sys.argv[1:] if arguments is None else arguments)
     name, others = (typed[0], typed[1:]) if typed else ("", [])
     if name in COMMANDS:
-        return importlib.import_module(COMMANDS[name][0]).main(others, program=f"{program} {name}")
+        try:
+            return importlib.import_module(COMMANDS[name][0]).main(others, program=f"{program} {name}")
+        except ModuleNotFoundError as error:
+            if "--traceback" in others or says_missing(error) is None:
+                raise
+            print(f"{program} {name}: {says_missing(error)}", file=sys.stderr)
+            return EXIT_BAD_INPUT
     if name == "--version":
         print(version())
         return 0
@@ -50,4 +56,10 @@ def version() -> str:
 
     from sesemi import __version__
 
-    return f"sesemi {__version__} (Keras {metadata.version('keras')}, TensorFlow {metadata.version('tensorflow')})"
+    def of(package: str) -> str:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return "is not installed"
+
+    return f"sesemi {__version__} (Keras {of('keras')}, TensorFlow {of('tensorflow')})"

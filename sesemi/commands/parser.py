@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import platform
 import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sesemi.config.sections import SETTINGS
@@ -86,6 +88,26 @@ def as_typed(error: Exception) -> str:
     cure = error.cure and printable(error.cure, _LONGEST_PROBLEM)
     short = InputError(printable(error.problem, _LONGEST_PROBLEM), setting=error.setting, value=value, cure=cure)
     return typed(short.said(None if error.setting is None else flag(error.setting, value)))
+
+
+def says_missing(error: Exception) -> str | None:
+    """Return one line about a package that this Python lacks, and where it is; None for any other error."""
+    if not isinstance(error, ModuleNotFoundError) or (error.name or "sesemi").split(".")[0] == "sesemi":
+        return None
+    root = Path(__file__).parents[2]
+    folder, program = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
+    prepared = root / ".venv" / folder / program
+    if prepared.exists() and Path(sys.prefix).resolve() != (root / ".venv").resolve():
+        cure = f"run it with {prepared}, which has all that is needed"
+    elif (root / "Makefile").exists():
+        cure = f"`make demo` in {root} sets up .venv; then run it with .venv/bin/python"
+    else:
+        cure = f"install what sesemi needs: {sys.executable} -m pip install --upgrade sesemi-keras"
+    return one_line(
+        f"{error.name} is not installed in this environment (Python {platform.python_version()}, {sys.executable}); "
+        f"{cure}",
+        500,
+    )
 
 
 def finish(program: str, work: Callable[[], None], *, traceback: bool = False) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sesemi.commands.parser import EXIT_BAD_INPUT, as_typed, typed
+from sesemi.commands.parser import EXIT_BAD_INPUT, as_typed, says_missing, typed
 from sesemi.commands.train_flags import build_parser
 from sesemi.config import Origins, RunConfig, read_settings, resolve
 from sesemi.config.registry import NETWORKS
@@ -38,7 +38,7 @@ def main(
 
     Returns:
         Exit code: 0 done, 2 bad arguments or data (one line on stderr), 3 training stopped by NaN, by the disk, by an
-        unreadable picture, or because another worker is gone, 130 or 143 interrupted (the same command continues).
+        unreadable picture, or because another worker is gone, 130, 143 or 129 interrupted (the same command continues).
     """
     given = vars(build_parser(program).parse_args(arguments))
     traceback = given.pop("traceback", False)
@@ -144,6 +144,9 @@ def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, tra
     """Say in one line why a run stopped, and return the exit code; what no user can cure is raised again."""
     if isinstance(error, InputError) and not traceback:
         tell(f"{program}: {as_typed(error)}")
+        return EXIT_BAD_INPUT
+    if (missing := says_missing(error)) and not traceback:
+        print(f"{program}: {missing}", file=sys.stderr)
         return EXIT_BAD_INPUT
     if config is None or "sesemi.runs.run" not in sys.modules:
         raise error

@@ -23,6 +23,7 @@ _USED_FOR = {
     "strict": ("folder",),
 }
 _FOLDER_NAME, _ADDRESS = re.compile(r"[\w.+=@-]+"), re.compile(r"\S+:\d+")
+_LARGEST_PORT = 65535
 
 
 def check(config: AllSettings) -> None:
@@ -72,13 +73,14 @@ def _check_labels(config: AllSettings) -> None:
         raise _error(config, "labels", "at least one image of each class is needed")
 
 
-def check_label_count(count: int, classes: int, images: int) -> None:
+def check_label_count(count: int, classes: int, images: int, others: int = 0) -> None:
     """Refuse a number of labeled images that cannot be split evenly over the classes.
 
     Args:
-        count: Number of labeled images asked for; the number of all images is always accepted.
+        count: Number of labeled images asked for; the number of all that have a label is always accepted.
         classes: Number of classes.
-        images: Number of training images.
+        images: Number of training images that have a label.
+        others: Number of training images that have none.
 
     Raises:
         InputError: The message says the nearest counts that work.
@@ -93,7 +95,8 @@ def check_label_count(count: int, classes: int, images: int) -> None:
     if count < classes:
         raise error("at least one image a class is needed", f"use {classes} or more")
     if count > images:
-        raise error(f"there are only {images} training images", f"use {most} or all")
+        which = f"{images} of {images + others} training images have a label" if others else f"{images} training images"
+        raise error(f"only {which}" if others else f"there are only {which}", f"use {most} or all")
     if count % classes:
         below = count - count % classes
         above = below + classes
@@ -138,6 +141,10 @@ def _check_workers(config: AllSettings) -> None:
     names = config.workers.split(",")
     if len(names) < 2 or len(set(names)) < len(names) or not all(map(_ADDRESS.fullmatch, names)):
         raise _error(config, "workers", "give two or more, each once, such as HOST:PORT,HOST:PORT")
+    for name in names:
+        port = name.rpartition(":")[2]
+        if len(port) > len(str(_LARGEST_PORT)) or not 0 < int(port) <= _LARGEST_PORT:
+            raise _error(config, "workers", f"the port of {name} must lie from 1 to {_LARGEST_PORT}")
     if not 0 <= config.worker < len(names):
         raise _error(config, "worker", f"must lie from 0 to {len(names) - 1}")
     if config.replicas_cpu > 1:

@@ -5,7 +5,19 @@ from typing import Any, NamedTuple
 from sesemi.config.machine import has_gpu
 from sesemi.config.registry import facts, is_any_size
 from sesemi.config.sections import SETTINGS
-from sesemi.config.sources import ELSEWHERE, LIKE_FIXMATCH, MIXMATCH, OURS, PAPER, TARVAINEN, TRICKS, USB
+from sesemi.config.sources import (
+    ADDED,
+    ELSEWHERE,
+    LIKE_FIXMATCH,
+    MIXMATCH,
+    OURS,
+    PAPER,
+    PAPERS,
+    STRONG_VIEW,
+    TARVAINEN,
+    TRICKS,
+    USB,
+)
 
 _FIRST = ("sesemi", "supervised", "asl")
 # The "Tricks" project trains every method alike: CIFAR-10, 4,000 labels, CNN-13. Its weight decay of 5e-4 is an l2 of
@@ -136,7 +148,23 @@ def settings(method: str, dataset: str, network: str) -> dict[str, Preset]:
         values |= {name: (value, source) for name, value in (_FIXMATCH | changes).items()}
     elif method not in _FIRST:
         values |= {name: (value, OURS) for name, value in _PAIRED.items()}
+    if own is None and not _is_of_a_paper(method, dataset):
+        values = {name: (value, _as_elsewhere(source)) for name, (value, source) in values.items()}
     return {name: Preset(*pair) for name, pair in values.items()}
+
+
+def _is_of_a_paper(method: str, dataset: str) -> bool:
+    """Return whether the papers that are quoted here have this method and these data; what somebody adds is in none."""
+    known = method in (*_FIRST, *_TRICKS, *_STRONG, "mixmatch")
+    return known and facts(dataset).source == PAPER
+
+
+def _as_elsewhere(source: str) -> str:
+    """Return the source of a value that is used for a method or for data that its paper does not have."""
+    if source == PAPER:
+        return ADDED
+    # How strong views look is RandAugment's, whoever uses them.
+    return f"as elsewhere: {source}" if source in PAPERS and source != STRONG_VIEW else source
 
 
 def _of_dataset(method: str, dataset: str, network: str) -> dict[str, tuple[Any, str]]:

@@ -10,6 +10,8 @@ LIKE_FIXMATCH = "as FixMatch in USB; the method's own paper fine-tunes larger ne
 SCARCE = "ScarceClassifier (promotion from half of the run on, every twentieth of it)"
 OURS = "sesemi's own choice"
 ELSEWHERE = "as Tran 2019 on other data"
+# A data set or a method that somebody added has no paper here that could be quoted.
+ADDED = "as Tran 2019, who had neither this method nor these data"
 # Values of these sources are called the paper's; all others are defaults.
 PAPERS = (PAPER, TRICKS, TARVAINEN, MIXMATCH, USB, STRONG_VIEW)
 

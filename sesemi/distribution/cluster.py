@@ -7,6 +7,8 @@ from sesemi.errors import InputError
 from sesemi.reading import json_value
 from sesemi.terminal import one_line
 
+_LARGEST_PORT = 65535
+
 
 def cluster_of(text: str | None) -> tuple[list[str], int] | None:
     """Return the processes that share a run, as TF_CONFIG has them.
@@ -29,10 +31,12 @@ def cluster_of(text: str | None) -> tuple[list[str], int] | None:
         number = int(task["index"]) + {"chief": 0, "worker": len(chiefs)}[task["type"]]
         names = [*chiefs, *others]
         names[number]
+        ports = [int(name.rpartition(":")[2]) for name in names]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise InputError(
-            f"TF_CONFIG: {one_line(repr(text))} is not a cluster and a task ({error!r}); see docs/scaling.md"
-        ) from error
+        why = f"{one_line(text)} is not a cluster and a task ({one_line(repr(error))})"
+        raise InputError(f"TF_CONFIG: {why}; see docs/scaling.md") from error
+    if not 0 < min(ports) <= max(ports) <= _LARGEST_PORT:
+        raise InputError(f"TF_CONFIG: {one_line(text)} has a port that does not lie from 1 to {_LARGEST_PORT}")
     return (names, number) if len(names) > 1 else None
 
 

@@ -1,5 +1,6 @@
 """Errors of a classifier: over all images, by class, and which classes it confuses."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from sklearn import metrics
 from sesemi.inference.calibration import BINS, expected_calibration_error, negative_log_likelihood, reliability
 
 _CONFUSIONS = 10
+_Z_OF_95 = 1.959964
 
 
 def error_percent(probs: np.ndarray, labels: np.ndarray) -> float:
@@ -19,6 +21,25 @@ def error_percent(probs: np.ndarray, labels: np.ndarray) -> float:
         labels: ``[N]`` int.
     """
     return 100.0 * float(np.mean(probs.argmax(axis=1) != labels))
+
+
+def wilson_percent(wrong: int, images: int) -> tuple[float, float] | None:
+    """Return the interval that holds the error on all pictures of the kind with 95 % (Wilson 1927), in percent.
+
+    Args:
+        wrong: Number of test images that were taken for another class.
+        images: Number of test images.
+
+    Returns:
+        Its two ends, or None without a test image.
+    """
+    if not images:
+        return None
+    share, spread = wrong / images, _Z_OF_95**2 / images
+    middle = share + spread / 2
+    half = _Z_OF_95 * math.sqrt(share * (1 - share) / images + spread / (4 * images))
+    ends = ((middle - half) / (1 + spread), (middle + half) / (1 + spread))
+    return 100 * max(ends[0], 0.0), 100 * min(ends[1], 1.0)
 
 
 def confusion(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -98,6 +119,7 @@ def assess(probs: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) ->
     return {
         "images": len(labels),
         "test_error": error_percent(probs, labels),
+        "test_error_interval": wilson_percent(int((probs.argmax(axis=1) != labels).sum()), len(labels)),
         "expected_calibration_error": expected_calibration_error(probs, labels),
         "negative_log_likelihood": negative_log_likelihood(probs, labels),
         "class_names": list(class_names),

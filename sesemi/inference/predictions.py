@@ -65,18 +65,26 @@ class Rows:
         return self._images[self._index[part]]
 
 
-def probabilities(classify: Callable[[Any], Any], images) -> np.ndarray:
+def probabilities(
+    classify: Callable[[Any], Any], images, progress: Callable[[int, int], None] | None = None
+) -> np.ndarray:
     """Return probabilities of every image, each exactly once, in batches of one fixed size (so one trace).
 
     Args:
         classify: Function from uint8 ``[BATCH, H, W, C]`` to ``[BATCH, classes]``, or a `Compiled` of such.
         images: ``[N, H, W, C]`` uint8, or an object that is sliced like that.
+        progress: Function that is called after each batch with how many images are done, and with N.
 
     Returns:
         ``[N, classes]`` float32.
     """
-    batches = _batches(images, getattr(classify, "rows", BATCH))
-    return np.concatenate([np.asarray(classify(batch))[:count] for batch, count in batches])
+    found, done = [], 0
+    for batch, count in _batches(images, getattr(classify, "rows", BATCH)):
+        found.append(np.asarray(classify(batch))[:count])
+        done += count
+        if progress is not None:
+            progress(done, len(images))
+    return np.concatenate(found)
 
 
 def _batches(images, rows: int = BATCH) -> Iterator[tuple[np.ndarray, int]]:
@@ -140,11 +148,19 @@ class MultiView:
         return sums[:count] / self.count
 
 
-def multi_view_probabilities(model: keras.Model, images, augmentation: Augmentation) -> np.ndarray:
-    """Return the result of `MultiView` for many images: ``[N, H, W, C]`` uint8 to ``[N, classes]`` float32."""
-    views = MultiView(model, augmentation)
-    parts = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-    return np.concatenate([views(part, number) for number, part in enumerate(parts)])
+def multi_view_probabilities(
+    model: keras.Model, images, augmentation: Augmentation, progress: Callable[[int, int], None] | None = None
+) -> np.ndarray:
+    """Return the result of `MultiView` for many images: ``[N, H, W, C]`` uint8 to ``[N, classes]`` float32.
+
+    `progress` is as in `probabilities`.
+    """
+    views, found = MultiView(model, augmentation), []
+    for number, start in enumerate(range(0, len(images), BATCH)):
+        found.append(views(images[start : start + BATCH], number))
+        if progress is not None:
+            progress(min(start + BATCH, len(images)), len(images))
+    return np.concatenate(found)
 
 
 def _jitter(number: int, shift: int) -> tf.Tensor:

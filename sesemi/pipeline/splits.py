@@ -90,7 +90,7 @@ def split(
         labels[given_validation] = -1
         if chosen:
             chosen = (chosen[0], given_validation)
-    pools = _chosen_pools(labels, chosen, classes) if chosen else _balanced_pools(labels, count, classes, rng)
+    pools = _chosen_pools(labels, chosen, classes) if chosen else _balanced_pools(labels, count, classes, rng, extra)
     aside = [_held_out(len(members), 0.0 if chosen and len(chosen[1]) else validation) for members in pools]
     held_out = [members[:number] for members, number in zip(pools, aside, strict=True)]
     labeled = [members[number:] for members, number in zip(pools, aside, strict=True)]
@@ -108,10 +108,10 @@ def split(
     return Split(labeled, held_out, unlabeled)
 
 
-def _balanced_pools(labels: np.ndarray, count: int | str, classes: int, rng) -> list[np.ndarray]:
+def _balanced_pools(labels: np.ndarray, count: int | str, classes: int, rng, extra: int) -> list[np.ndarray]:
     there = int((labels >= 0).sum())
     everything = there if count == "all" else count
-    check_label_count(everything, classes, there)
+    check_label_count(everything, classes, there, len(labels) - there - extra)
     each = None if everything == there else everything // classes
     pools = []
     for label in range(classes):

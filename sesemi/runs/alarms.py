@@ -1,4 +1,4 @@
-"""Alarms about pseudo-labels: when their counts look wrong, and what to try then; the table of the counts."""
+"""Alarms about the data and about pseudo-labels: when counts look wrong, and what to try then; their table."""
 
 import io
 import math
@@ -8,12 +8,37 @@ from typing import Any
 
 import numpy as np
 
+from sesemi.assembly.materials import Materials
 from sesemi.tables import Writer
+from sesemi.terminal import one_line
 
 # Limits of a collapse: the accepted pseudo-labels are as concentrated as if a quarter of the classes shared them
 # evenly, or fewer than one in a thousand is accepted. The other two numbers say for how long, as a part of the run.
 _FEW_CLASSES, _NOTHING = 0.25, 1e-3
 _CONCENTRATED_FOR, _EMPTY_FOR = 0.1, 0.2
+_NAMED = 3
+# With fewer test images, one of them is two points of the error or more.
+_FEW_IN_TEST = 50
+
+
+def of_data(materials: Materials) -> list[str]:
+    """Return what is odd about the data of a run, a text for each: no unlabeled images, or a test that says little."""
+    data, split, found = materials.data, materials.split, []
+    labeled = len(split.labeled) + len(split.validation)
+    asks_for_others = materials.method.views.unlabeled and materials.method.unlabeled_pool != "labeled"
+    if labeled == len(data.train_labels) and asks_for_others:
+        found.append(
+            f"no unlabeled images: {materials.config.method} has only the {labeled:,} labeled ones to learn from"
+        )
+    there = np.bincount(data.test_labels, minlength=len(data.class_names))
+    missing = [one_line(name, 40) for name, count in zip(data.class_names, there, strict=True) if not count]
+    if missing and len(data.test_labels):
+        more = f" and {len(missing) - _NAMED} more classes" if len(missing) > _NAMED else ""
+        found.append(f"no test image of class {', '.join(missing[:_NAMED])}{more}: the test error leaves them out")
+    if 0 < len(data.test_labels) < _FEW_IN_TEST:
+        points = 100 / len(data.test_labels)
+        found.append(f"only {len(data.test_labels)} test images: each is {points:.1f} points of the test error")
+    return found
 
 
 def to_csv(rows: Sequence[dict[str, Any]], class_names: Sequence[str]) -> str:

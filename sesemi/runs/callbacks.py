@@ -3,9 +3,11 @@
 import csv
 import io
 import math
+import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ import keras
 from sesemi.files import write
 from sesemi.runs import alarms, weights
 from sesemi.runs.checkpoints import Checkpoints
-from sesemi.terminal import tell
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -106,7 +107,7 @@ class KeepBest(keras.callbacks.Callback):
         state: Best so far, ``{"epoch", "error", "sha256"}``, or an empty dict. It is changed in place.
     """
 
-    def __init__(self, path: Path, state: dict[str, float]):
+    def __init__(self, path: Path, state: dict[str, Any]):
         super().__init__()
         self._path, self._state = path, state
 
@@ -144,6 +145,9 @@ class SaveAndStop(keras.callbacks.Callback):
         self._steps, self.step, self._every_s = steps_per_epoch, first_step, every_s
         self._saved = time.monotonic()
         self._signal: int | None = None
+        # How many columns of the terminal's last line are drawn on, and the descriptors that are of a terminal.
+        self.drawn: Callable[[], int] = lambda: 0
+        self.terminals: list[int] = []
 
     def request_stop(self, number: int, _frame=None) -> None:
         """Handle a signal: the first one stops the run after the running step, the second one at once."""
@@ -152,7 +156,13 @@ class SaveAndStop(keras.callbacks.Callback):
         self._signal = number
         if self.model.stop_here is not None:
             self.model.stop_here.assign(1.0)
-        tell("", "stopping after this step; once more stops at once")
+        if number == getattr(signal, "SIGHUP", None):
+            _leave(self.terminals)
+        # Over the bar, not behind it. A handler leaves stdout alone, because a line may be on its way there.
+        width = self.drawn()
+        start = "\r" if width and sys.stderr.isatty() else ""
+        words = "stopping after this step; once more stops at once"
+        print(f"{start}{words.ljust(width) if start else words}", file=sys.stderr, flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         """Save or stop if it is time; after the last step of an epoch `on_epoch_end` does so, with the errors known."""
@@ -190,6 +200,14 @@ class SaveAndStop(keras.callbacks.Callback):
         self.stop_if_asked()
         if time.monotonic() - self._saved > self._every_s:
             self.save()
+
+
+def _leave(terminals: Sequence[int]) -> None:
+    """Write into nothing what would go to a terminal that is closed: the way to the checkpoint is not to fail there."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in terminals:
+        os.dup2(nothing, stream)
+    os.close(nothing)
 
 
 class RestoreMetrics(keras.callbacks.Callback):

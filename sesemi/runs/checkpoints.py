@@ -85,8 +85,8 @@ class Checkpoints:
         Raises:
             InputError: There are some, and none of them is whole and of this run.
         """
-        found, faults = self._all()[::-1], []
-        for path in found:
+        faults: list[str] = []
+        for path in self._all()[::-1]:
             fault = self._fault(path)
             if fault is None:
                 for line in faults:

@@ -12,13 +12,14 @@ from sesemi.assembly.preview import views_rows
 from sesemi.config import Origins, RunConfig
 from sesemi.distribution import devices
 from sesemi.errors import InputError
-from sesemi.files import lock
+from sesemi.files import lock, write
 from sesemi.report import pictures
+from sesemi.runs import alarms
 from sesemi.terminal import human_time
 
 
 def dry_run(config: RunConfig, origins: Origins) -> Iterator[str]:
-    """Yield lines: every value with its origin, the size of the job, and a time estimate from a few real steps.
+    """Yield lines: first what will run, how large it is and how long a few real steps say it takes; then every value.
 
     Nothing is written, and no trained weight is kept.
     """
@@ -26,20 +27,22 @@ def dry_run(config: RunConfig, origins: Origins) -> Iterator[str]:
     with strategy.scope():
         materials = gather(config)
     yield from materials.data.notes
-    yield from _values(materials.recorded, origins)
+    yield from (f"warning: {text}" for text in alarms.of_data(materials))
     # The whitening matrix takes seconds to fit, and its values do not change the time of a step.
     with strategy.scope():
         model = build_model(materials, fit_whitening=False)
         seconds = time_step(model, materials)
+    total = human_time(seconds * materials.total_steps)
     yield plan(materials)
+    yield f"about {materials.images_per_step / seconds:.0f} images/s, {total} without evaluation"
     yield f"trained weights: {sum(np.prod(v.shape) for v in model.trainable_variables):,}"
     yield f"devices that share a step: {strategy.num_replicas_in_sync}"
     streams = materials.pixels is not None and materials.pixels.fetch is not None
     where = "on the device" if not streams else "read from their files (see `memory_limit`)"
     yield f"training images {where}: {materials.data.train_images.nbytes / 2**20:.0f} MiB"
     yield f"peak memory so far: {peak_memory_mib():.0f} MiB"
-    total = human_time(seconds * materials.total_steps)
-    yield f"about {materials.images_per_step / seconds:.0f} images/s, {total} without evaluation"
+    yield ""
+    yield from _values(materials.recorded, origins)
 
 
 def _values(config: RunConfig, origins: Origins) -> Iterator[str]:
@@ -56,7 +59,7 @@ def preview(config: RunConfig) -> str:
     model = build_model(materials, fit_whitening=True)
     with lock(config.run_dir):
         path = config.run_dir / "preview.png"
-        path.write_bytes(pictures.views_grid(views_rows(materials, model)))
+        write(path, pictures.views_grid(views_rows(materials, model), materials.data.class_names))
     return f"preview: {path}"
 
 

@@ -1,6 +1,9 @@
 """Results of a run at its end: the exported model, its errors, predictions, pictures and the report."""
 
 import json
+import shlex
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from sesemi.assembly.build import augmentation
 from sesemi.assembly.materials import Materials
 from sesemi.assembly.plan import peak_memory_mib
 from sesemi.assembly.preview import views_rows
-from sesemi.config import Origins, RunConfig
+from sesemi.config import Origins
 from sesemi.errors import InputError
 from sesemi.files import write
 from sesemi.inference import metrics, predictions, saved
@@ -26,6 +29,7 @@ from sesemi.training.model import SemiSupervisedModel
 
 # Labeled pictures that student and teacher are compared on.
 _MOST_COMPARED = 2000
+_MISTAKES = 18
 
 
 def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, session) -> dict[str, Any]:
@@ -35,18 +39,22 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         materials: Materials of the run.
         model: Model after the last step.
         origins: Origins of the settings.
-        session: Session that trained it, with its ``history``, ``best`` epoch, ``promotions`` and ``measurements()``.
+        session: Session that trained it, with its ``history``, ``best`` epoch, ``promotions``, ``progress`` and
+            ``measurements()``.
 
     Returns:
         Content of ``results.json``. Errors are those of the files on the disk, read back.
     """
     folder, rows, best = RunFolder(materials.config.run_dir), session.history.rows, session.best
+    stage = session.progress.stage
     views = views_rows(materials, model)
-    found = _identity(materials) | _last_epoch(materials, model) | _other_network(materials, model)
-    found |= _labeled_errors(materials, session)
+    found = _identity(materials) | _last_epoch(materials, model, stage) | _other_network(materials, model, stage)
+    errors, apart = _labeled_errors(materials, session)
+    found |= errors
+    found["warnings"] += apart
     if best:
         found["validation_error"] = rows[-1]["validation_error"]
-        found |= _best_epoch(materials, model, best)
+        found |= _best_epoch(materials, model, best, stage)
     if session.promotions.records:
         found["promotions"] = session.promotions.records
         write(folder.promoted, session.promotions.to_csv(materials.data.train_labels))
@@ -62,10 +70,12 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
         "split_sha256": materials.split.digest,
         "data_sha256": materials.data_digest,
+        "test_sha256": materials.data.test_sha256(),
         "files_sha256": materials.files_sha256,
         "versions": versions(),
     }
-    _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials.recorded, origins)
+    stage("drawing the report")
+    _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials, origins)
     write(folder.results_file, json.dumps(found, indent=2) + "\n")
     return found
 
@@ -77,68 +87,70 @@ def _identity(materials: Materials) -> dict[str, Any]:
         "network": config.network,
         "dataset": config.dataset,
         "labels": len(split.labeled) + len(split.validation),
+        "test_images": len(materials.data.test_labels),
         "seed": config.seed,
         "epochs": config.epochs,
         "steps": materials.total_steps,
         "class_names": list(materials.data.class_names),
         "notes": list(materials.data.notes),
+        "warnings": alarms.of_data(materials),
     }
 
 
-def _last_epoch(materials: Materials, model: SemiSupervisedModel) -> dict[str, Any]:
+def _last_epoch(materials: Materials, model: SemiSupervisedModel, stage) -> dict[str, Any]:
     """Export the model, write ``predictions.npz``, and return the errors with one view and with several."""
     config, data, folder = materials.config, materials.data, RunFolder(materials.config.run_dir)
     name, network = next(iter(model.networks_by_name.items()))
-    exported = _export(network, folder.model, materials)
-    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images)
+    exported = _export(network, folder.model, materials, stage)
+    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images, stage("evaluating"))
     matrix = metrics.confusion(probs, data.test_labels)
     arrays = {"probabilities": probs, "labels": data.test_labels}
     found = {
         "evaluated": name,
         "test_error": metrics.error_percent(probs, data.test_labels),
+        "test_error_interval": metrics.wilson_percent(int(matrix.sum() - np.trace(matrix)), int(matrix.sum())),
         "test_error_views": None,
         "class_errors": metrics.class_errors_percent(matrix),
         "confusion_matrix": matrix.tolist(),
     }
     if config.views > 1:
-        averaged = predictions.multi_view_probabilities(exported, data.test_images, augmentation(config))
+        found["views"] = 8 if config.flip else 4
+        show = stage(f"evaluating the mean of {found['views']} views")
+        averaged = predictions.multi_view_probabilities(exported, data.test_images, augmentation(config), show)
         arrays["probabilities_views"] = averaged
         found["test_error_views"] = metrics.error_percent(averaged, data.test_labels)
-        found["views"] = 8 if config.flip else 4
     write(folder.predictions, lambda path: np.savez_compressed(path, **arrays))
     return found
 
 
-def _other_network(materials: Materials, model: SemiSupervisedModel) -> dict[str, float]:
+def _other_network(materials: Materials, model: SemiSupervisedModel, stage) -> dict[str, float]:
     """Export the student beside its teacher, or the teacher beside its student, and return its error."""
     found = {}
     for name, network in list(model.networks_by_name.items())[1:]:
-        exported = _export(network, RunFolder(materials.config.run_dir).other_model(name), materials)
-        probs = predictions.probabilities(predictions.Compiled(exported), materials.data.test_images)
+        exported = _export(network, RunFolder(materials.config.run_dir).other_model(name), materials, stage)
+        show = stage(f"evaluating the {name}")
+        probs = predictions.probabilities(predictions.Compiled(exported), materials.data.test_images, show)
         found[f"{name}_test_error"] = metrics.error_percent(probs, materials.data.test_labels)
     return found
 
 
-def _labeled_errors(materials: Materials, session) -> dict[str, Any]:
+def _labeled_errors(materials: Materials, session) -> tuple[dict[str, float], list[str]]:
     """Return the errors of both networks on labeled pictures, and a warning if the exported one is far behind."""
     if len(session.classify) < 2:
-        return {}
+        return {}, []
     index, data = materials.split.labeled[:_MOST_COMPARED], materials.data
     images, labels = predictions.Rows(data.train_images, index), data.train_labels[index]
     errors = {
         name: metrics.error_percent(predictions.probabilities(classify, images), labels)
         for name, classify in session.classify.items()
     }
-    found: dict[str, Any] = {f"{name}_labeled_error": error for name, error in errors.items()}
     warning = alarms.networks_apart(errors, len(index))
-    if warning:
-        session.warn(f"warning: {warning}")
-        found["network_warning"] = warning
-    return found
+    return {f"{name}_labeled_error": error for name, error in errors.items()}, [warning] if warning else []
 
 
-def _export(network: Classifier, path: Path, materials: Materials) -> keras.Model:
+def _export(network: Classifier, path: Path, materials: Materials, stage) -> keras.Model:
     """Write a model and its sidecar, and read the model back."""
+    written = stage(f"exporting {path.name}")
     config = materials.config
     saved.write_sidecar(
         path,
@@ -152,10 +164,11 @@ def _export(network: Classifier, path: Path, materials: Materials) -> keras.Mode
         **{name: getattr(config, name) for name in ("method", "network", "dataset", "labels", "seed")},
     )
     export.save(export.build(network), path)
+    written(1, 2)
     return keras.models.load_model(path)
 
 
-def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, float]) -> dict[str, Any]:
+def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, Any], stage) -> dict[str, Any]:
     folder, data = RunFolder(materials.config.run_dir), materials.data
     network, *_ = model.networks_by_name.values()
     content = folder.best_weights.read_bytes()
@@ -165,8 +178,9 @@ def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str
             cure="remove the folder to begin anew, or give another `name`",
         )
     weights.assign(content, network.variables)
-    exported = _export(network, folder.best_model, materials)
-    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images)
+    exported = _export(network, folder.best_model, materials, stage)
+    show = stage("evaluating the best epoch")
+    probs = predictions.probabilities(predictions.Compiled(exported), data.test_images, show)
     return {
         "best_epoch": best["epoch"],
         "best_validation_error": best["error"],
@@ -187,30 +201,61 @@ def _pseudo_labels(log, class_names) -> dict[str, Any]:
 
 
 def _pictures(
-    folder: RunFolder, found: dict[str, Any], rows, pseudo_labels, views, config: RunConfig, origins: Origins
+    folder: RunFolder, found: dict[str, Any], rows, pseudo_labels, views, materials: Materials, origins: Origins
 ) -> None:
-    shown = {"Learning curves": ("curves.png", pictures.learning_curves(rows))}
+    shown = {}
+    if (png := _mistakes(folder, materials)) is not None:
+        shown["Most confident mistakes"] = ("mistakes.png", png)
+    shown["Learning curves"] = ("curves.png", pictures.learning_curves(rows))
     if pseudo_labels:
         png = pictures.pseudo_labels(pseudo_labels, found["class_names"])
         shown["Pseudo-labels"] = ("pseudo_labels.png", png)
     matrix = pictures.confusion_matrix(np.array(found["confusion_matrix"]), found["class_names"])
     shown["Confusion matrix"] = ("confusion.png", matrix)
-    shown["What each branch sees"] = ("views.png", pictures.views_grid(views))
+    shown["What each branch sees"] = ("views.png", pictures.views_grid(views, found["class_names"]))
     for file, png in shown.values():
         write(folder.path / file, png)
     text = page.html_page(
         results=found,
-        settings=config.values(),
+        settings=materials.recorded.values(),
         origins=origins,
+        made=_made(folder),
         pictures={title: png for title, (_, png) in shown.items()},
     )
     # A path may hold bytes that are no text.
     write(folder.report, text.encode("utf-8", "backslashreplace"))
 
 
+def _mistakes(folder: RunFolder, materials: Materials) -> bytes | None:
+    """Draw the test images that were most confidently taken for another class; None if there are none."""
+    with np.load(folder.predictions) as arrays:
+        probs, labels = arrays["probabilities"], arrays["labels"]
+    said, sure = probs.argmax(1), probs.max(1)
+    wrong = np.flatnonzero(said != labels)
+    if not len(wrong):
+        return None
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")[:_MISTAKES]]
+    # Images that are read from their files come in the order of their numbers.
+    images = materials.data.test_images[np.sort(worst)][np.argsort(np.argsort(worst))]
+    return pictures.mistakes(images, labels[worst], said[worst], sure[worst], materials.data.class_names)
+
+
+def _made(folder: RunFolder) -> dict[str, str]:
+    """Return the command, the date and the versions, for the page."""
+    known = json.loads(folder.environment_file.read_text(encoding="utf-8")) if folder.environment_file.exists() else {}
+    return {
+        "command": shlex.join(map(str, known.get("command", sys.argv))),
+        "finished": time.strftime("%Y-%m-%d %H:%M %Z"),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+
+
 def summary(found: dict[str, Any], folder: RunFolder) -> str:
     """Return the last lines that a user sees."""
     lines = [f"test error {found['test_error']:.2f} % (one view, last epoch)"]
+    if found.get("test_error_interval") is not None:
+        low, high = found["test_error_interval"]
+        lines[0] += f"; {found['test_images']:,} test pictures, so between {low:.1f} and {high:.1f} % (95 %)"
     if found.get("test_error_views") is not None:
         lines.append(f"test error {found['test_error_views']:.2f} % (mean of {found.get('views', 'several')} views)")
     for name in ("student", "teacher"):
@@ -228,7 +273,6 @@ def summary(found: dict[str, Any], folder: RunFolder) -> str:
             f"test error {found['test_error_at_best_validation']:.2f} % (epoch {found['best_epoch']}, "
             f"the best by validation)"
         )
-    if found.get("warning"):
-        lines.append(f"warning: {printable(found['warning'])}")
+    lines += [f"warning: {printable(text)}" for text in page.warnings_of(found)]
     lines.append(f"report: {folder.report}   classifier: {folder.model}")
     return "\n".join(lines)

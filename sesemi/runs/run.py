@@ -17,7 +17,7 @@ from sesemi.config import Origins, RunConfig
 from sesemi.distribution import devices, workers
 from sesemi.errors import InputError
 from sesemi.files import lock
-from sesemi.runs import look, results
+from sesemi.runs import alarms, look, results
 from sesemi.runs.checkpoints import Checkpoints
 from sesemi.runs.environment import environment, versions
 from sesemi.runs.folder import RunFolder
@@ -57,13 +57,18 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=print, warn=te
         materials, done = _begin(config, origins or {}, strategy, held, say)
         if materials is None:
             return done
+        for text in alarms.of_data(materials):
+            warn(f"warning: {text}")
         model, session = _prepare(materials, strategy, started, say, warn)
         with signals_to(session.saver), _unreadable_named(materials):
             session.fit()
         model.optimizer.finalize_variable_values(model.trainable_variables)
         found: dict[str, Any] = {}
         if workers.is_chief():
-            found = results.finish(materials, model, origins or {}, session)
+            try:
+                found = results.finish(materials, model, origins or {}, session)
+            finally:
+                session.progress.clear()
             _tidy(RunFolder(config.run_dir))
         workers.share("done")
         return found
@@ -153,11 +158,10 @@ def _prepare(materials: Materials, strategy, started: float, say, warn) -> tuple
         saved.load_weights(last, model)
     workers.weights_from_chief([*model.variables, *model.optimizer.variables])
     _say_where_it_stands(materials, state, strategy.num_replicas_in_sync, say)
-    if model.teacher_decay != model.method.ema_decay:
-        say(
-            f"the teacher averages over the last {1 / (1 - model.teacher_decay):.0f} updates (a decay of "
-            f"{model.teacher_decay:.4g}), `ema_part` of the run: {model.method.ema_decay:g} is for longer ones"
-        )
+    decay, longest = model.teacher_decay, model.method.ema_decay
+    if decay is not None and decay != longest:
+        averaged = f"the last {1 / (1 - decay):.0f} updates (a decay of {decay:.4g})"
+        say(f"the teacher averages over {averaged}, `ema_part` of the run; {longest:g} is for longer ones")
     with strategy.scope():
         return model, Session(materials, model, saved, state, started, warn=warn)
 

@@ -1,6 +1,7 @@
 """The part of a run that one process trains: batches from where it starts, callbacks, signals, measurements."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -17,7 +18,6 @@ from sesemi.inference import metrics, predictions
 from sesemi.primitives import losses
 from sesemi.runs import alarms, callbacks, progress, promotion
 from sesemi.runs.folder import RunFolder
-from sesemi.terminal import show
 from sesemi.training.guard import StopOnNonFiniteLoss
 
 
@@ -51,17 +51,29 @@ class Session:
             folder.pseudo_labels,
             state.get("pseudo_labels", []),
             cure=alarms.Cure(config.method, materials.method.arguments(), materials.data.class_names, config.epochs),
-            say=warn,
+            say=self._warn_below_the_bar,
         )
         self.saver = callbacks.SaveAndStop(checkpoints if workers.is_chief() else None, self._state, **timing)
+        self.saver.drawn = lambda: self.progress.width
         # Where nothing is left to train, `fit` never tells it.
         self.saver.set_model(model)
         self.promotions = promotion.Promotions(**state.get("promotions", {}))
         materials.pixels.relabel(self.promotions.index, self.promotions.labels)
         self.classify = {name: _probabilities(network) for name, network in model.networks_by_name.items()}
 
+    def _warn_below_the_bar(self, line: str) -> None:
+        self.progress.clear()
+        self.warn(line)
+
     def fit(self) -> None:
         """Train from the first step to the last; an epoch that was interrupted is finished first."""
+        try:
+            self._fit()
+        finally:
+            # Who says why it stops has a line of his own.
+            self.progress.clear()
+
+    def _fit(self) -> None:
         epoch, done = divmod(self._first, self._materials.steps_per_epoch)
         common = {"verbose": 0, "shuffle": False, "callbacks": self._callbacks()}
         if done:
@@ -108,8 +120,7 @@ class Session:
         )
         self.promotions.add(epoch, candidates, probs, chosen, data.train_labels[candidates])
         self._materials.pixels.relabel(self.promotions.index, self.promotions.labels)
-        if not config.quiet:
-            show(f"after epoch {epoch}: {len(chosen)} of {len(candidates)} images promoted")
+        self.progress.say(f"after epoch {epoch}: {len(chosen)} of {len(candidates)} images promoted")
 
     def _callbacks(self) -> list:
         config, data, split = self._materials.config, self._materials.data, self._materials.split
@@ -123,13 +134,13 @@ class Session:
         for number, classify in enumerate(self.classify.values()):
             # The network that the paper evaluates has the plain names.
             prefix = f"{list(self.classify)[number]}_" if number else ""
-            errors[f"{prefix}test"] = _error(classify, data.test_images, data.test_labels)
+            errors[f"{prefix}test"] = self._error(classify, data.test_images, data.test_labels)
             if len(split.validation):
                 images, labels = (
                     predictions.Rows(data.train_images, split.validation),
                     data.train_labels[split.validation],
                 )
-                errors[f"{prefix}validation"] = _error(classify, images, labels)
+                errors[f"{prefix}validation"] = self._error(classify, images, labels)
         found = [restore, guard, callbacks.EpochEvaluation(errors)]
         if config.tensorboard:
             found.append(keras.callbacks.TensorBoard(config.run_dir / "tensorboard", write_graph=False))
@@ -138,6 +149,10 @@ class Session:
         if self._model.monitor is not None:
             found.append(self.pseudo_labels)
         return [*found, self.history, self.progress, self.saver]
+
+    def _error(self, classify, images, labels):
+        show = self.progress.evaluating
+        return lambda: metrics.error_percent(predictions.probabilities(classify, images, show), labels)
 
     def _state(self) -> dict[str, Any]:
         metrics = [variable.numpy().tolist() for variable in callbacks.metric_variables(self._model)]
@@ -163,17 +178,20 @@ def _probabilities(network):
     return predictions.Compiled(lambda images: losses.softmax(network(network.preprocess(images))))
 
 
-def _error(classify, images, labels):
-    return lambda: metrics.error_percent(predictions.probabilities(classify, images), labels)
-
-
 @contextlib.contextmanager
 def signals_to(saver: callbacks.SaveAndStop) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM save and stop. Only a main thread can ask for that; elsewhere nothing changes."""
+    """Let Ctrl-C, SIGTERM and a terminal that is closed (SIGHUP) save and stop.
+
+    A signal that is ignored already, as under ``nohup``, stays ignored. Only a main thread can ask for any of that;
+    elsewhere nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, saver.request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    saver.terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+    before = {number: signal.signal(number, saver.request_stop) for number in heard}
     try:
         yield
     finally:

@@ -1,8 +1,12 @@
 """`Classifier`: preprocessing, trunk and class head; every method trains it, and it is exported in the end."""
 
+from pathlib import Path
+
 import keras
 
+from sesemi.errors import InputError
 from sesemi.primitives import layers
+from sesemi.training import export as exporting
 from sesemi.training import preprocess as preprocessing
 
 
@@ -38,6 +42,40 @@ class Classifier(keras.Model):
         copy.head.set_weights(self.head.get_weights())
         copy.trainable = False
         return copy
+
+    def plain(self) -> keras.Model:
+        """Return a model of stock Keras layers from raw pixels to probabilities; see `sesemi.training.export.build`."""
+        return exporting.build(self)
+
+    def save(self, filepath, overwrite: bool = True) -> None:
+        """Write `plain` as a ``.keras`` file, which `keras.models.load_model` reads without any import of ours.
+
+        Args:
+            filepath: Path of the file, which ends with ``.keras``.
+            overwrite: False refuses a file that is there already.
+
+        Raises:
+            InputError: The path ends with something else, or it is there already.
+            sesemi.files.WriteError: The disk refuses.
+        """
+        path = Path(filepath)
+        if path.suffix != ".keras":
+            raise InputError("must end with .keras", setting="filepath", value=filepath)
+        if not overwrite and path.exists():
+            raise InputError("is there already", setting="filepath", value=filepath, cure="give another name")
+        exporting.save(self.plain(), path)
+
+    def export(self, filepath, *args, **kwargs) -> None:
+        """Write `plain` for serving, as `keras.Model.export` does: by default a SavedModel of TensorFlow."""
+        self.plain().export(filepath, *args, **kwargs)
+
+    def get_config(self):
+        """Refuse: what is not plain Keras cannot be built again from a config.
+
+        Raises:
+            NotImplementedError: The message says what to call.
+        """
+        raise NotImplementedError("call its save(path), which writes a plain Keras model, or save_weights(path)")
 
     def build(self, input_shape):
         """Create the weights of the head."""

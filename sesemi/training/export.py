@@ -10,14 +10,13 @@ import keras
 
 from sesemi.files import write
 from sesemi.primitives import layers
-from sesemi.training.classifier import Classifier
 
 
-def build(classifier: Classifier) -> keras.Model:
+def build(classifier) -> keras.Model:
     """Return a model of stock layers in float32, with the same weights and answers.
 
     Args:
-        classifier: Trained classifier.
+        classifier: Trained `sesemi.training.classifier.Classifier`.
 
     Returns:
         A functional model from pixels ``[B, H, W, C]`` in 0 … 255, of uint8 or float, to float32 ``[B, classes]``. Its

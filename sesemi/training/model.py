@@ -1,13 +1,17 @@
 """`SemiSupervisedModel`: the custom ``train_step``, with the one GradientTape of training."""
 
+import contextlib
 import itertools
 import math
+import re
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from sesemi.augmentation.views import Augmentation
+from sesemi.errors import InputError
 from sesemi.methods.base import Batch, Method, Sizes
 from sesemi.primitives import losses, replicas, rng, schedules
 from sesemi.primitives.layers import MOVING_AVERAGES
@@ -75,6 +79,8 @@ class SemiSupervisedModel(keras.Model):
         self.pixels, self.l2, self.seed = pixels, l2, seed
         self.joint_forward, self.regularize_labeled = joint_forward, regularize_labeled
         self.total_steps, self.ema_part, self.ema_warm_up = total_steps, ema_part, ema_warm_up
+        if pixels is not None:
+            _refuse_labels(pixels.labels.numpy(), classifier.num_classes, unlabeled=True)
         images = None if pixels is None else len(pixels)
         method.check()
         height, width, features = classifier.trunk.output_shape[1:]
@@ -124,20 +130,91 @@ class SemiSupervisedModel(keras.Model):
         decay = self.method.ema_decay
         return None if decay is None else schedules.longest_decay(decay, self.total_steps, self.ema_part)
 
+    @property
+    def evaluated(self) -> Classifier:
+        """Classifier that the method's paper evaluates: the first of `networks_by_name`."""
+        return next(iter(self.networks_by_name.values()))
+
+    def save(self, filepath, overwrite: bool = True) -> None:
+        """Write the `evaluated` classifier as a plain Keras model; see `Classifier.save`.
+
+        ``save_weights`` keeps what training needs to go on: the other network, the method's memory and the optimizer.
+        """
+        self.evaluated.save(filepath, overwrite)
+
+    def export(self, filepath, *args, **kwargs) -> None:
+        """Write the `evaluated` classifier for serving; see `Classifier.export`."""
+        self.evaluated.export(filepath, *args, **kwargs)
+
+    def get_config(self):
+        """Refuse, as `Classifier.get_config` does."""
+        return self.classifier.get_config()
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+        """Call `keras.Model.compile`, without a loss: the losses are the method's.
+
+        Raises:
+            InputError: A loss or weights of losses are given.
+        """
+        for name, value in (("loss", loss), ("loss_weights", loss_weights)):
+            if value is not None:
+                how = "leave it out, or give the method other arguments"
+                raise InputError("the losses are those of the method", setting=name, value=value, cure=how)
+        super().compile(optimizer, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Call `keras.Model.evaluate` on images that all have a label.
+
+        Raises:
+            InputError: A label is -1 or no class.
+        """
+        if y is not None:
+            _refuse_labels(y, self.classifier.num_classes)
+        with self._labels_named():
+            return super().evaluate(x, y, *args, **kwargs)
+
     def fit(self, x=None, *args, epochs: int = 1, steps_per_epoch: int | None = None, callbacks=None, **kwargs):
-        """Call `keras.Model.fit`; also move the teacher, if any, and set the length of the run, if nobody did."""
+        """Call `keras.Model.fit`; also move the teacher, if any, and set the length of the run, if nobody did.
+
+        Raises:
+            InputError: Labels, or weights of classes or samples, are given: batches hold indices, or images of both
+                kinds, and all rows of a loss count alike. Or a label of the validation images is -1 or no class.
+        """
+        if args or kwargs.get("y") is not None:
+            raise InputError("takes batches, as `index_batches` makes them, and no labels beside them", setting="y")
+        for name in ("class_weight", "sample_weight"):
+            if kwargs.get(name) is not None:
+                cure = "leave it out; a rare class counts more if more of its images are labeled"
+                raise InputError("the losses of the method count every image alike", setting=name, cure=cure)
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, tuple | list) and len(validation) > 1:
+            _refuse_labels(validation[1], self.classifier.num_classes)
         callbacks = list(callbacks or ())
         if self.total_steps is None:
             steps = steps_per_epoch or int(x.cardinality())
             if steps < 1:
                 raise ValueError("give fit steps_per_epoch: the batches have no end, and ramps are parts of the run")
             self.total_steps = epochs * steps
-        if self.teacher is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
-            self._mover = self._mover or EMATeacher(self.teacher_decay, warm_up=self.ema_warm_up)
+        decay = self.teacher_decay
+        if decay is not None and not any(isinstance(callback, EMATeacher) for callback in callbacks):
+            self._mover = self._mover or EMATeacher(decay, warm_up=self.ema_warm_up)
             callbacks.insert(0, self._mover)
         if self.method.students > 1:
             callbacks.insert(0, NewStudents())
-        return super().fit(x, *args, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, **kwargs)
+        with self._labels_named():
+            return super().fit(x, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, **kwargs)
+
+    @contextlib.contextmanager
+    def _labels_named(self):
+        """Say in one line that a label of a batch is no class; TensorFlow shows its graph."""
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            wrong = re.search(r"Received a label value of (-?\d+)", error.message)
+            if wrong is None:
+                raise
+            cure = f"give batches of images with labels from 0 to {self.classifier.num_classes - 1}"
+            raise InputError("is no class", setting="labels", value=int(wrong[1]), cure=cure) from None
 
     def train_step(self, data):
         """Make one update: gather, views, losses, update. See `sesemi.methods` for the losses."""
@@ -201,7 +278,9 @@ class SemiSupervisedModel(keras.Model):
         """Return the mean cross-entropy and the compiled metrics of images with labels."""
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         probs = self(images, training=False)
-        self.loss_tracker.update_state(losses.cross_entropy(labels, ops.log(ops.maximum(probs, 1e-30))))
+        loss = losses.cross_entropy(labels, ops.log(ops.maximum(probs, 1e-30)))
+        # The last batch may be smaller, and each image counts alike.
+        self.loss_tracker.update_state(loss, sample_weight=ops.cast(ops.shape(labels)[0], "float32"))
         compiled = self.compute_metrics(images, labels, probs)
         hidden = {*self.trackers, *(() if self.monitor is None else self.monitor.result())}
         return {k: v for k, v in compiled.items() if k not in hidden}
@@ -253,3 +332,26 @@ class SemiSupervisedModel(keras.Model):
         """Return student and teacher as a method calls them."""
         student = Network(self.classifier, joint=self.joint_forward, draws=draws)
         return student, self.teacher and Network(self.teacher, training=False, joint=self.joint_forward, draws=draws)
+
+
+def _refuse_labels(labels, classes: int, *, unlabeled: bool = False) -> None:
+    """Refuse labels that are no class.
+
+    Args:
+        labels: ``[N]`` numbers.
+        classes: Number of classes.
+        unlabeled: True if -1, for an image without a label, may be among them.
+    """
+    if not hasattr(labels, "dtype") and not isinstance(labels, list | tuple):
+        return
+    labels = np.asarray(labels)
+    wrong = (labels < (-1 if unlabeled else 0)) | (labels >= classes)
+    if not wrong.any():
+        return
+    hidden = int((labels == -1).sum())
+    if hidden and not unlabeled and (labels[labels != -1] < classes).all():
+        problem = f"{hidden:,} of {labels.size:,} are -1, which is no label to compare with"
+        raise InputError(problem, setting="labels", cure="give the labeled images alone: x[y >= 0], y[y >= 0]")
+    least = "0 (or -1: unlabeled)" if unlabeled else "0"
+    cure = f"they are numbers from {least} to {classes - 1}; num_classes of the classifier is {classes}"
+    raise InputError("is no class", setting="labels", value=labels[wrong].flat[0], cure=cure)

@@ -5,7 +5,7 @@ import pytest
 
 from sesemi import config
 from sesemi.commands.parser import as_typed
-from sesemi.config import registry
+from sesemi.config import presets, registry, sources
 from sesemi.config.sections import SECTIONS, SETTINGS, ViewSettings
 from sesemi.config.setting import settings_of
 from sesemi.errors import InputError
@@ -335,3 +335,26 @@ def test_a_gpu_is_looked_for_without_tensorflow(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert not machine.has_gpu()
     assert machine.has_gpu("0")
+
+
+def origins_of(method, dataset, monkeypatch):
+    own = registry.DatasetFacts(classes=3, train=90, labels=9, flip=True, zca=False, epochs=5, source="My paper 2030")
+    monkeypatch.setitem(registry.DATASETS, "mine", own)
+    found = presets.settings(method, dataset, "mini")
+    return {name: sources.origin(preset.source) for name, preset in found.items()}
+
+
+@pytest.mark.parametrize(("method", "dataset"), [("mine", "cifar10"), ("sesemi", "mine"), ("fixmatch", "mine")])
+def test_what_somebody_adds_is_in_no_paper(method, dataset, monkeypatch):
+    origins = origins_of(method, dataset, monkeypatch)
+    of_strong_views = {name for name, origin in origins.items() if "RandAugment" in origin}
+    assert not [name for name, origin in origins.items() if origin.startswith("paper") and name not in of_strong_views]
+    assert origins["momentum"] == "default: as Tran 2019, who had neither this method nor these data"
+    if dataset == "mine":
+        own = f"as elsewhere: {sources.USB}" if method == "fixmatch" else "My paper 2030"
+        assert origins["epochs"] == f"default: {own}"
+
+
+def test_what_is_in_a_paper_says_so(monkeypatch):
+    assert origins_of("sesemi", "cifar10", monkeypatch)["momentum"] == "paper: " + sources.PAPER
+    assert origins_of("fixmatch", "svhn", monkeypatch)["epochs"] == "paper: " + sources.USB

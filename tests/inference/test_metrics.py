@@ -41,3 +41,16 @@ def test_confusion_counts_true_classes_in_rows():
     probs, labels = np.eye(3)[[0, 0, 1, 2]], np.array([0, 1, 1, 1])
     assert metrics.confusion(probs, labels).tolist() == [[1, 0, 0], [1, 1, 1], [0, 0, 0]]
     assert metrics.confusion(np.empty((0, 3)), np.empty(0, int)).tolist() == [[0] * 3] * 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "images", "ends"),
+    # Agresti and Coull 1998 give the formula; these are R's prop.test(..., correct = FALSE).
+    [(9, 75, (6.44, 21.26)), (0, 10, (0.0, 27.75)), (10, 10, (72.25, 100.0)), (1, 2, (9.45, 90.55))],
+)
+def test_the_interval_of_an_error_is_wilsons(wrong, images, ends):
+    assert metrics.wilson_percent(wrong, images) == pytest.approx(ends, abs=0.005)
+
+
+def test_no_test_image_has_no_interval():
+    assert metrics.wilson_percent(0, 0) is None

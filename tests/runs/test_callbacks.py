@@ -13,7 +13,7 @@ import pytest
 
 from sesemi.errors import InputError
 from sesemi.files import lock
-from sesemi.runs import callbacks, checkpoints, progress, weights
+from sesemi.runs import callbacks, checkpoints, progress, session, weights
 from sesemi.training import guard, preprocess
 from tests.conftest import ROOT
 from tests.plain_model import plain_model
@@ -344,3 +344,118 @@ def test_progress_without_a_terminal_prints_named_values(small, capsys):
     images, seconds = shown.timed
     assert images == 60
     assert seconds > 0
+
+
+class Terminal(io.StringIO):
+    """What a terminal shows of what was written to it: `lines` are its lines."""
+
+    def isatty(self):
+        return True
+
+    @property
+    def lines(self):
+        shown = []
+        for line in self.getvalue().split("\n"):
+            place = ""
+            for part in line.split("\r"):
+                place = part + place[len(part) :]
+            shown.append(place.rstrip())
+        return shown
+
+
+def a_terminal(monkeypatch):
+    """Put one in place of stdout and stderr."""
+    found = Terminal()
+    monkeypatch.setattr("sys.stdout", found)
+    monkeypatch.setattr("sys.stderr", found)
+    monkeypatch.setenv("COLUMNS", "100")
+    return found
+
+
+# Of a model, what a line of the log needs.
+WITH_RATE = types.SimpleNamespace(
+    steps_per_execution=1, stop_here=None, stop_anywhere=None, optimizer=types.SimpleNamespace(learning_rate=0.03)
+)
+
+
+def steps_of(shown, epoch, count):
+    shown.set_model(WITH_RATE)
+    shown.on_epoch_begin(epoch)
+    for step in range(count):
+        shown.on_train_batch_begin(step)
+        shown.on_train_batch_end(step, {"loss": 1.23456})
+
+
+def test_on_a_terminal_there_is_one_bar_for_the_run_and_a_line_an_epoch(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now.__setitem__(0, now[0] + 0.5) or now[0])
+    shown = progress.Progress(epochs=4, steps_per_epoch=8, images_per_step=30, first_step=0, started=0.0)
+    for epoch in range(2):
+        steps_of(shown, epoch, 8)
+        assert re.fullmatch(
+            rf"epoch {epoch + 1}/4 \[=+\.+\] {25 * (epoch + 1)} %  \d+ seconds to go  loss 1.23  60 images/s",
+            terminal.lines[-1],
+        )
+        shown.on_epoch_end(epoch, {"loss": 1.23456, "test_error": 12.3456})
+    values = r"loss 1\.23  test_error 12\.3  learning_rate 0\.03  images/s 60"
+    first, *epochs, bar = terminal.lines
+    assert first.startswith("first step after")
+    assert all(re.fullmatch(rf"epoch {n}/4  {values}", line) for n, line in enumerate(epochs, 1))
+    assert len(epochs) == 2
+    assert " to go " in bar
+
+
+def test_what_is_said_beside_the_bar_has_a_line_of_its_own(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    shown = progress.Progress(epochs=2, steps_per_epoch=8, images_per_step=30, first_step=0, started=0.0)
+    saver = callbacks.SaveAndStop(Saves(), dict, steps_per_epoch=8, first_step=0)
+    saver.drawn = lambda: shown.width
+    saver.set_model(WITH_RATE)
+    steps_of(shown, 0, 3)
+    saver.request_stop(signal.SIGINT)
+    assert terminal.lines[-2:] == ["stopping after this step; once more stops at once", ""]
+    steps_of(shown, 0, 1)
+    shown.clear()
+    print("stopped by SIGINT")
+    assert terminal.lines[-2:] == ["stopped by SIGINT", ""]
+
+
+def test_what_comes_after_the_last_epoch_is_shown(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    shown = progress.Progress(epochs=2, steps_per_epoch=8, images_per_step=30, first_step=0, started=0.0)
+    done = shown.stage("evaluating")
+    assert terminal.lines[-1] == f"evaluating ... [{20 * '.'}] 0 %"
+    done(60, 60)
+    assert terminal.lines[-1] == f"evaluating ... [{20 * '='}] 100 %"
+    monkeypatch.setattr(Terminal, "isatty", lambda self: False)
+    lines = progress.Progress(epochs=2, steps_per_epoch=8, images_per_step=30, first_step=0, started=0.0)
+    lines.stage("exporting")(1, 2)
+    assert terminal.getvalue().endswith("exporting ...\n")
+
+
+def test_a_closed_terminal_saves_and_stops_unless_it_is_to_be_ignored():
+    saver = callbacks.SaveAndStop(None, dict, steps_per_epoch=10, first_step=0)
+    saver.set_model(ALONE)
+    before = signal.getsignal(signal.SIGHUP)
+    with session.signals_to(saver):
+        assert signal.getsignal(signal.SIGHUP) == saver.request_stop
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with session.signals_to(saver):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_nothing_fails_at_a_terminal_that_is_closed():
+    ours, theirs = os.openpty()
+    saver = callbacks.SaveAndStop(None, dict, steps_per_epoch=10, first_step=0)
+    saver.set_model(ALONE)
+    saver.terminals = [theirs]
+    os.close(ours)
+    with pytest.raises(OSError, match="Input/output"):
+        os.write(theirs, b"x")
+    saver.request_stop(signal.SIGHUP)
+    assert os.write(theirs, b"x") == 1
+    os.close(theirs)

@@ -82,9 +82,9 @@ def test_a_run_leaves_what_it_should_and_nothing_else(finished):
     folder, done = finished
     assert done.stderr == ""
     assert sorted(path.name for path in folder.iterdir()) == [
-        ".lock", "config.json", "confusion.png", "curves.png", "environment.json", "log.csv", "model.json",
-        "model.keras", "model_best_validation.json", "model_best_validation.keras", "predictions.npz", "report.html",
-        "results.json", "split.json", "views.png",
+        ".lock", "config.json", "confusion.png", "curves.png", "environment.json", "log.csv", "mistakes.png",
+        "model.json", "model.keras", "model_best_validation.json", "model_best_validation.keras", "predictions.npz",
+        "report.html", "results.json", "split.json", "views.png",
     ]  # fmt: skip
     assert str(folder / "report.html") in done.stdout
     for picture in ("confusion", "curves", "views"):
@@ -126,9 +126,9 @@ def test_split_is_stored_with_its_hash(finished):
 
 def test_report_opens_offline_and_shows_settings_and_numbers(finished):
     text = (finished[0] / "report.html").read_text()
-    assert text.count("data:image/png;base64,") == 3
+    assert text.count("data:image/png;base64,") == 4
     assert "http" not in text
-    for words in ("test error", "learning_rate", "as Tran 2019", "Confusion matrix"):
+    for words in ("test error", "learning_rate", "as Tran 2019", "Confusion matrix", "Most confident mistakes"):
         assert words in text
 
 
@@ -554,7 +554,9 @@ def test_gpu_that_is_not_there_is_said_in_one_line_and_dry_run_writes_nothing(tm
     assert sum("running on the CPU" in line for line in lines) == 1
     assert any(line.startswith("learning_rate ") and "as Tran 2019" in line for line in lines)
     assert any(line.startswith("epochs ") and line.rstrip().endswith("user") for line in lines)
-    assert any("images/s" in line for line in lines)
+    summary = next(i for i, line in enumerate(lines) if "images/s, " in line and "without evaluation" in line)
+    assert lines[summary - 1].startswith("sesemi on digits: ")
+    assert summary < next(i for i, line in enumerate(lines) if line.startswith("learning_rate "))
     assert not list(tmp_path.iterdir())
 
 
