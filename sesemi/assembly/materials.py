@@ -1,7 +1,7 @@
 """Materials of a run: images, split and method, and the images on the devices."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ class Materials:
         split: Indices of the labeled images and of the other pools.
         steps_per_epoch: Number of updates an epoch.
         data_digest: SHA-256 of the training images and labels.
-        files_sha256: SHA-256 of the files that they came from, see `datasets.files_sha256`.
+        files: Hashes of the files that they came from, see `load_for_run`; empty where nobody has looked.
         pixels: Training images on the devices, with the labels that training may see; None before `place`.
     """
 
@@ -41,7 +41,7 @@ class Materials:
     split: splits.Split
     steps_per_epoch: int
     data_digest: str = ""
-    files_sha256: str | None = None
+    files: dict[str, str | None] = dataclasses.field(default_factory=dict)
     pixels: Pixels | None = None
 
     @property
@@ -95,7 +95,7 @@ def load(config: RunConfig) -> Materials:
         )
     if is_any_size(config.dataset):
         refuse_whitening(config, (config.image_size, config.image_size, 3))
-    files, data, chosen = files_sha256(config), _images(config, smallest), None
+    data, chosen = _images(config, smallest), None
     if config.labels_from is not None:
         chosen = label_files.read(
             config.labels_from,
@@ -112,7 +112,7 @@ def load(config: RunConfig) -> Materials:
         data.train_labels,
         config.labels,
         config.seed,
-        classes=len(data.class_names),
+        classes=data.class_names,
         validation=config.validation,
         exclude_labeled=config.exclude_labeled,
         chosen=chosen,
@@ -127,7 +127,7 @@ def load(config: RunConfig) -> Materials:
             cure="leave it out",
         )
     steps = _steps_per_epoch(config, method, data, split)
-    return Materials(config, method, data, split, steps, data.sha256(), files)
+    return Materials(config, method, data, split, steps, data.sha256())
 
 
 def _steps_per_epoch(config: RunConfig, method: Method, data: datasets.ImageData, split: splits.Split) -> int:
@@ -162,9 +162,36 @@ def _images(config: RunConfig, smallest: int) -> datasets.ImageData:
         raise InputError(str(error) or "not enough memory") from error
 
 
-def files_sha256(config: DataSettings) -> str | None:
-    """Return `datasets.files_sha256` of the data of a run."""
-    return datasets.files_sha256(config.dataset, config.data_dir, config.labels_file)
+def load_for_run(config: RunConfig) -> Materials:
+    """Return `load` with hashes of the files, as ``results.json`` has them.
+
+    ``files_sha256`` is of paths, sizes and the table of labels, ``files_times_sha256`` also of when each was changed,
+    ``files_contents_sha256`` of what is in them, for which each is read. Where nothing can change, the first is None.
+    """
+    state = datasets.folder_state(config.dataset, config.data_dir, config.labels_file)
+    found = load(config)
+    if state is None or state.sizes is None:
+        return dataclasses.replace(found, files={"files_sha256": None})
+    say = None if config.quiet else Now("read {} pictures again, to know later whether they have changed")
+    contents = state.contents(say and (lambda done: say(done, done)))
+    files = {"files_sha256": state.sizes, "files_times_sha256": state.times, "files_contents_sha256": contents}
+    return dataclasses.replace(found, files=files)
+
+
+def files_have_changed(config: RunConfig, before: Mapping[str, str | None]) -> bool:
+    """Return whether the files of a run have changed since `load_for_run` gave `before`; False if that is unknown.
+
+    What is in them is read only if their sizes are the same, and when they were changed is not.
+    """
+    state = datasets.folder_state(config.dataset, config.data_dir, config.labels_file)
+    if state is None or state.sizes is None or before.get("files_sha256") is None:
+        return False
+    if state.sizes != before["files_sha256"]:
+        return True
+    contents = before.get("files_contents_sha256")
+    if contents is None or state.times == before.get("files_times_sha256"):
+        return False
+    return state.contents() not in (None, contents)
 
 
 def _reading(config: DataSettings, *, quiet: bool) -> datasets.Reading:
@@ -211,7 +238,7 @@ def in_memory(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
             value=config.network,
         )
     data = datasets.ImageData(images, labels, images[:0], labels[:0], tuple(class_names))
-    split = splits.split(labels, "all", config.seed, classes=len(class_names), exclude_labeled=config.exclude_labeled)
+    split = splits.split(labels, "all", config.seed, classes=class_names, exclude_labeled=config.exclude_labeled)
     return Materials(config, method, data, split, _steps_per_epoch(config, method, data, split))
 
 

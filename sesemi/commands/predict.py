@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import csv
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from sesemi.commands.classifying import MODEL_HELP, Progress, add_model_flags, a
 from sesemi.commands.parser import OneLineParser, finish
 from sesemi.errors import InputError
 from sesemi.files import refuse_unwritable, whole
-from sesemi.terminal import printable
+from sesemi.terminal import printable, tell
 
 _COLUMNS = ("path", "class", "probability")
 
@@ -151,6 +152,8 @@ def _predict(args) -> None:
                 raise InputError(f"none of {total} pictures could be decoded")
     finally:
         progress.close()
+    for note in itertools.chain(*(source.notes for source in sources)):
+        tell(note)
     _conclude(args, done, total, abstained)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from sesemi.datasets import image_files, lazy_images
+from sesemi.datasets.walk import EXTENSIONS, Walk
 from sesemi.errors import InputError
 
 # A name to show, and what is to be decoded: a file, or a row of an array.
 Item = tuple[str, Path | np.ndarray]
 ARRAY = ".npy"
+LOOKED_FOR = f"looked for {', '.join(EXTENSIONS)}"
 _CHUNK = 200
 # Largest size of pixels in memory, in bytes; larger sets are read when they are asked for.
 _LIMIT = 4096 * 2**20
@@ -31,18 +33,20 @@ class Source:
         path: Path of a picture, a folder or a ``.npy`` file.
         count: Number of its pictures.
         images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8 of a ``.npy`` file, not read yet; else None.
+        notes: Lines about what a folder holds beside its pictures.
     """
 
     path: Path
     count: int
     images: np.ndarray | lazy_images.NumpyFile | None = None
+    notes: tuple[str, ...] = ()
 
     def items(self) -> Iterator[Item]:
         """Yield all of them, in order."""
         if self.images is not None:
             yield from rows(f"{self.path}[{{}}]", self.images)
         else:
-            found = image_files.find(self.path) if self.path.is_dir() else (self.path,)
+            found = Walk(self.path).pictures() if self.path.is_dir() else (self.path,)
             yield from ((str(path), path) for path in found)
 
 
@@ -75,10 +79,11 @@ def gather(paths: Sequence[str]) -> list[Source]:
 def _source(path: Path) -> Source:
     try:
         if path.is_dir():
-            count = sum(1 for _ in image_files.find(path))
+            walk = Walk(path)
+            count, notes = sum(1 for _ in walk.pictures()), walk.passed.notes()
             if not count:
-                raise InputError(f"{path}: no picture in it; looked for {', '.join(image_files.EXTENSIONS)}")
-            return Source(path, count)
+                raise InputError("; ".join([f"{path}: no picture in it", LOOKED_FOR, *notes]))
+            return Source(path, count, notes=tuple(f"{path}: {note}" for note in notes))
         if not path.is_file():
             raise InputError(f"{path}: there is no such file or folder")
     except OSError as error:

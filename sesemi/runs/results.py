@@ -55,7 +55,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "parameters": model.classifier.count_params() - model.classifier.preprocess.count_params(),
         "split_sha256": materials.split.digest,
         "data_sha256": materials.data_digest,
-        "files_sha256": materials.files_sha256,
+        **materials.files,
         "versions": versions(),
     }
     _pictures(folder, found, rows, session.pseudo_labels.rows, views, materials.recorded, origins)

@@ -79,6 +79,21 @@ def test_lines_in_the_order_given_and_sorted_in_a_folder(colors, pictures, tmp_p
     assert all(line[2].endswith(" %") and 90 < float(line[2][:-2]) <= 100 for line in lines)
 
 
+def test_what_a_folder_holds_beside_pictures_is_said(colors, pictures, capsys):
+    for name in ("a.heic", "@eaDir/b.png", "c.pdf"):
+        (pictures / name).parent.mkdir(exist_ok=True)
+        (pictures / name).write_bytes(b"")
+    (pictures / "d.png").symlink_to(pictures / "gone.png")
+    found = inputs.gather([str(pictures)])
+    assert [note.removeprefix(f"{pictures}: ") for note in found[0].notes] == [
+        "passed over: 1 folders of machines: @eaDir",
+        "passed over: 1 links that lead nowhere or in a circle: d.png",
+        "files of other kinds, not read: 1 .heic, 1 .pdf, 1 .txt (HEIC is read after: pip install pillow-heif)",
+    ]
+    assert predict.main([str(colors), str(pictures), "--gpu", "cpu"]) == 0
+    assert set(found[0].notes) <= set(capsys.readouterr().err.splitlines())
+
+
 def test_the_table_has_the_k_most_probable_classes(colors, pictures, tmp_path, capsys):
     table = tmp_path / "new" / "table.csv"
     assert predict.main([colors, "--csv", str(table), str(pictures), "--top", "3"]) == 0
