@@ -1,10 +1,12 @@
 """Search for pictures: one rule for links, nothing that machines or this program made, and all of it counted."""
 
 import importlib.util
+import inspect
 import io
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -144,21 +146,22 @@ def test_folders_of_runs_are_passed_over(tmp_path):
 
 
 def test_any_depth_is_searched_and_what_no_path_reaches_is_named(tmp_path, monkeypatch):
-    deep = tmp_path / "/".join(["d"] * 1050)
-    deep.mkdir(parents=True)
-    put(deep, "1.png")
     monkeypatch.chdir(tmp_path)
+    nested = sys.getrecursionlimit()
     try:
-        # Longer than any path may be.
-        for _ in range(25):
-            os.mkdir("e" * 200)
-            os.chdir("e" * 200)
-        put(Path("."), "lost.png")
-        os.chdir(tmp_path)
+        # Deeper than calls may be nested, and longer than a path may be.
+        for name, depth in (("d", 200), ("e" * 200, 25)):
+            for _ in range(depth):
+                os.mkdir(name)
+                os.chdir(name)
+            put(Path("."), "1.png")
+            os.chdir(tmp_path)
+        sys.setrecursionlimit(len(inspect.stack(0)) + 150)
         paths, passed = found(tmp_path)
         assert [path[-6:] for path in paths] == ["/1.png"]
         assert len(passed.places[walk.DEEP]) == 1
     finally:
+        sys.setrecursionlimit(nested)
         subprocess.run(["rm", "-rf", "d", "e" * 200], check=True)
 
 
