@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras
 from sesemi.augmentation.views import Augmentation
 from sesemi.errors import InputError
 from sesemi.files import write
+from sesemi.terminal import one_line, tell
 
 MODEL = "model.keras"
 _FACTS = {
@@ -79,10 +81,16 @@ def load(place: str | Path) -> Saved:
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: not a model of Keras, or only a part of one; get it again, or give a run folder")
     try:
-        model = keras.models.load_model(path)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", category=UserWarning)
+            model = keras.models.load_model(path)
     # Keras raises all kinds of errors for files that are none of its own.
     except Exception as error:
         raise InputError(f"{path}: not a model that Keras can read ({' '.join(str(error).split())[:200]})") from error
+    # Of a model that cannot be read the error says enough.
+    if warned:
+        tell(f"{path}: Keras warns {len(warned)} times, first: {one_line(warned[0].message)}")
     shape, classes = getattr(model, "input_shape", None), getattr(model, "output_shape", (None,))[-1]
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or not isinstance(classes, int):
         raise InputError(f"{path}: a model from images [N, H, W, C] to probabilities is needed, this one takes {shape}")

@@ -92,7 +92,8 @@ def split(
         if chosen:
             chosen = (chosen[0], given_validation)
     pools = _chosen_pools(labels, chosen, classes) if chosen else _balanced_pools(labels, count, classes, rng)
-    aside = [_held_out(len(members), 0.0 if chosen and len(chosen[1]) else validation) for members in pools]
+    fraction = 0.0 if chosen and len(chosen[1]) else validation
+    aside = [_held_out(name, len(members), fraction) for name, members in zip(classes, pools, strict=True)]
     held_out = [members[:number] for members, number in zip(pools, aside, strict=True)]
     labeled = [members[number:] for members, number in zip(pools, aside, strict=True)]
     if chosen:
@@ -141,12 +142,12 @@ def _chosen_pools(
     return pools
 
 
-def _held_out(members: int, fraction: float) -> int:
+def _held_out(name: str, members: int, fraction: float) -> int:
     if not fraction:
         return 0
     if members < 2:
         raise InputError(
-            "a class with one labeled image has none to spare",
+            f"class {name} has one labeled image and has none to spare",
             setting="validation",
             value=fraction,
             cure="use more `labels`",

@@ -1,7 +1,9 @@
+import contextlib
 import csv
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 
 from sesemi.augmentation.views import Augmentation
 from sesemi.commands import classifying, predict
+from sesemi.errors import InputError
 from sesemi.inference import inputs, predictions, saved
 from sesemi.training import export
 from sesemi.training.classifier import Classifier
@@ -302,6 +305,25 @@ def test_a_machine_that_fails_is_one_line(colors, pictures, monkeypatch, capsys)
         assert predict.main([colors, str(pictures)]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert "a/deep/z.png" in line
+
+
+@pytest.mark.parametrize("readable", [False, True])
+def test_warnings_of_keras_are_one_line_or_none(colors, monkeypatch, capsys, recwarn, readable):
+    real = keras.models.load_model
+
+    def warns(path):
+        for number in range(51):
+            warnings.warn(f"container {number} has no group,\nits layers keep fresh weights", stacklevel=2)
+        if not readable:
+            raise ValueError("its weights lie in another file")
+        return real(path)
+
+    monkeypatch.setattr(keras.models, "load_model", warns)
+    with contextlib.nullcontext() if readable else pytest.raises(InputError, match="weights lie in another file"):
+        saved.load(colors)
+    said = f"{colors}/model.keras: Keras warns 51 times, first: container 0 has no group, its layers keep fresh weights"
+    assert capsys.readouterr().err.splitlines() == [said] * readable
+    assert not recwarn.list
 
 
 def test_a_model_that_is_none_is_refused(pictures, tmp_path, capsys):

@@ -53,7 +53,7 @@ def test_validation_is_held_out_of_both_pools(labels):
         (0, {}, "at least one image a class"),
         (305, {}, "only 300 training images"),
         (250, {}, "class 0 has only 40 images, 50 are needed"),
-        (5, {"validation": 0.5}, "has none to spare"),
+        (5, {"validation": 0.5}, "class 0 has one labeled image and has none to spare"),
         ("all", {"exclude_labeled": True}, "no image is left"),
     ],
 )
