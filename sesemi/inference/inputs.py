@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sesemi.datasets import image_files, lazy_images
+from sesemi.datasets import decoding, image_files, lazy_images
 from sesemi.datasets.walk import EXTENSIONS, Walk
 from sesemi.errors import InputError
 
@@ -59,12 +59,14 @@ class Batch:
         positions: ``[n]`` int, the places of these among all items, from 0.
         images: ``[n, H, W, C]`` uint8.
         broken: Names of those that came between and cannot be decoded, and the reasons.
+        remarks: Names of pictures to which something was done that their files do not say, and what.
     """
 
     names: list[str]
     positions: np.ndarray
     images: np.ndarray
     broken: list[tuple[str, str]]
+    remarks: list[tuple[str, str]]
 
 
 def gather(paths: Sequence[str]) -> list[Source]:
@@ -151,8 +153,8 @@ class Reader:
     def _fits(self, shape: tuple[int, ...]) -> bool:
         return shape == self.shape or (*shape, 1) == self.shape
 
-    def __call__(self, what: Path | np.ndarray) -> np.ndarray:
-        """Return one picture ``[H, W, C]`` uint8.
+    def __call__(self, what: Path | np.ndarray, remark: decoding.Remark | None = None) -> np.ndarray:
+        """Return one picture ``[H, W, C]`` uint8; `remark` as in `image_files.decode`.
 
         Raises:
             image_files.BrokenImageError: If it cannot be decoded.
@@ -162,7 +164,7 @@ class Reader:
                 return what.reshape(self.shape)
             color = image_files.resized(what[None], self.shape[0], self._resize)[0]
         else:
-            color = image_files.decode(what, self.shape[0], self._resize)
+            color = image_files.decode(what, self.shape[0], self._resize, remark)
         return color if self.shape[2] == 3 else grey(color)
 
 
@@ -177,8 +179,11 @@ def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="read") as threads:
         while True:
             names, positions, images, broken = [], [], [], []
+            remarks: list[tuple[str, str]] = []
             while chunk := list(itertools.islice(items, size - len(images))):
-                decoded = threads.map(_attempt, itertools.repeat(read), (what for _, (_, what) in chunk))
+                decoded = threads.map(
+                    _attempt, itertools.repeat(read), (item for _, item in chunk), itertools.repeat(remarks)
+                )
                 for (position, (name, _)), image in zip(chunk, decoded, strict=True):
                     if isinstance(image, image_files.BrokenImageError):
                         broken.append((name, str(image)))
@@ -189,12 +194,13 @@ def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
             if not images and not broken:
                 return
             stacked = np.stack(images) if images else np.empty((0, *read.shape), np.uint8)
-            yield Batch(names, np.array(positions, np.int64), stacked, broken)
+            yield Batch(names, np.array(positions, np.int64), stacked, broken, sorted(remarks))
 
 
-def _attempt(read: Reader, what: Path | np.ndarray) -> np.ndarray | image_files.BrokenImageError:
+def _attempt(read: Reader, remarks: list[tuple[str, str]], item: Item) -> np.ndarray | image_files.BrokenImageError:
+    name, what = item
     try:
-        return read(what)
+        return read(what, lambda text: remarks.append((name, text)))
     except image_files.BrokenImageError as error:
         return error
 
