@@ -13,7 +13,6 @@ import numpy as np
 
 from sesemi.datasets import folder, image_files
 from sesemi.datasets.base import ImageData, Reading, held_out
-from sesemi.datasets.folder_state import FolderState
 from sesemi.datasets.lazy_images import Joined, compact, only
 from sesemi.errors import InputError
 
@@ -83,11 +82,6 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
         digests=digests,
     )
     return found.with_test_held_out() if parts.test is None else found
-
-
-def folder_state(name: str, data_dir: str | None, labels_file: str | None) -> FolderState | None:
-    """Return a quick look at what a user can change; None for data sets that do not change."""
-    return FolderState(Path(data_dir), labels_file) if name == "folder" and data_dir else None
 
 
 def refuse_extra(text: str | None, count: int | None) -> None:

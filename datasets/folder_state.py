@@ -1,4 +1,4 @@
-"""What a folder of pictures looked like: hashes by which a later look tells whether anything in it has changed."""
+"""What a folder of pictures or a file looked like: hashes by which a later look tells whether it has changed."""
 
 import functools
 import hashlib
@@ -15,10 +15,10 @@ _PIECE = 2**20
 
 
 class FolderState:
-    """Folder of pictures, and perhaps a table of labels, as they are now.
+    """Folder of pictures, and perhaps a table of labels, as they are now; or one file.
 
     Args:
-        root: Folder.
+        root: Folder or file.
         labels_file: Path of the table.
 
     Attributes:
@@ -34,8 +34,6 @@ class FolderState:
         sizes = hashlib.sha256()
         times = hashlib.sha256()
         try:
-            if not root.is_dir():
-                return
             for path in self._paths():
                 found = path.stat()
                 sizes.update(self._name(path) + b"%d\0" % found.st_size)
@@ -68,6 +66,8 @@ class FolderState:
         return found.hexdigest()
 
     def _paths(self) -> Iterator[Path]:
+        if not self._root.is_dir():
+            return iter([self._root])
         parts = [self._root / part for part in PARTS] if (self._root / "labeled").is_dir() else [self._root]
         return (path for part in parts if part.is_dir() for path in Walk(part).pictures())
 

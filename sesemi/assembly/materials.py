@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from sesemi.config import RunConfig
 from sesemi.config.checks import wants_extra
 from sesemi.config.registry import is_any_size
 from sesemi.config.sections import DataSettings, ViewSettings
+from sesemi.datasets.folder_state import FolderState
 from sesemi.errors import InputError
 from sesemi.methods import Method
 from sesemi.pipeline import label_files, splits
@@ -166,16 +168,31 @@ def load_for_run(config: RunConfig) -> Materials:
     """Return `load` with hashes of the files, as ``results.json`` has them.
 
     ``files_sha256`` is of paths, sizes and the table of labels, ``files_times_sha256`` also of when each was changed,
-    ``files_contents_sha256`` of what is in them, for which each is read. Where nothing can change, the first is None.
+    ``files_contents_sha256`` of what is in them, for which each is read. ``extra_files_…`` and ``labels_from_…``
+    are the same of the source of extra images and of the file of indices. Where nothing can change, the first is None.
     """
-    state = datasets.folder_state(config.dataset, config.data_dir, config.labels_file)
-    found = load(config)
-    if state is None or state.sizes is None:
-        return dataclasses.replace(found, files={"files_sha256": None})
-    say = None if config.quiet else Now("read {} pictures again, to know later whether they have changed")
-    contents = state.contents(say and (lambda done: say(done, done)))
-    files = {"files_sha256": state.sizes, "files_times_sha256": state.times, "files_contents_sha256": contents}
+    states = _states(config)
+    found, files = load(config), {"files_sha256": None}
+    say = None if config.quiet else Now("read {} files again, to know later whether they have changed")
+    for name, state in states.items():
+        if state.sizes is not None:
+            contents = state.contents(say and (lambda done: say(done, done)))
+            hashes = {"sha256": state.sizes, "times_sha256": state.times, "contents_sha256": contents}
+            files |= {f"{name}_{kind}": value for kind, value in hashes.items()}
     return dataclasses.replace(found, files=files)
+
+
+def _states(config: RunConfig) -> dict[str, FolderState]:
+    """Return a quick look at the files that a user can change, by what they are for."""
+    found = {}
+    if config.dataset == "folder" and config.data_dir:
+        found["files"] = FolderState(Path(config.data_dir), config.labels_file)
+    kind, _, place = (config.extra_source or "").partition(":")
+    if kind in ("folder", "npy") and place:
+        found["extra_files"] = FolderState(Path(place).expanduser())
+    if config.labels_from is not None:
+        found["labels_from"] = FolderState(Path(config.labels_from))
+    return found
 
 
 def files_have_changed(config: RunConfig, before: Mapping[str, str | None]) -> bool:
@@ -183,15 +200,16 @@ def files_have_changed(config: RunConfig, before: Mapping[str, str | None]) -> b
 
     What is in them is read only if their sizes are the same, and when they were changed is not.
     """
-    state = datasets.folder_state(config.dataset, config.data_dir, config.labels_file)
-    if state is None or state.sizes is None or before.get("files_sha256") is None:
+    return any(_has_changed(name, state, before) for name, state in _states(config).items())
+
+
+def _has_changed(name: str, state: FolderState, before: Mapping[str, str | None]) -> bool:
+    sizes, times, contents = (before.get(f"{name}_{kind}sha256") for kind in ("", "times_", "contents_"))
+    if None in (state.sizes, sizes):
         return False
-    if state.sizes != before["files_sha256"]:
+    if state.sizes != sizes:
         return True
-    contents = before.get("files_contents_sha256")
-    if contents is None or state.times == before.get("files_times_sha256"):
-        return False
-    return state.contents() not in (None, contents)
+    return contents is not None and state.times != times and state.contents() not in (None, contents)
 
 
 def _reading(config: DataSettings, *, quiet: bool) -> datasets.Reading:

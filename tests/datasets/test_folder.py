@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from sesemi import datasets
 from sesemi.datasets.base import Reading, held_out
+from sesemi.datasets.folder_state import FolderState
 from tests.messages import refused
 
 SIDE = 8
@@ -42,7 +44,7 @@ def load(root, **how):
 
 
 def sizes(root, table=None):
-    return datasets.folder_state("folder", str(root), table).sizes
+    return FolderState(Path(root), table).sizes
 
 
 def of_paths(data):
@@ -202,7 +204,6 @@ def test_what_a_user_can_change_is_seen_without_decoding(root, tmp_path_factory)
     seen.append(sizes(root))
     assert len(set(seen)) == 4
     assert sizes(root / "gone") is None
-    assert datasets.folder_state("cifar10", str(root), None) is None
 
 
 def test_pictures_that_a_run_left_are_none(flat):

@@ -71,3 +71,14 @@ def test_progress_is_told(root):
     FolderState(root).contents(seen.append)
     assert seen == [3]
     assert FolderState(root / "gone").sizes is None
+
+
+def test_a_single_file(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("12")
+    before = state(path)
+    assert state(path) == before
+    path.write_text("21")
+    after = state(path)
+    assert after[0] == before[0]
+    assert after[2] != before[2]
