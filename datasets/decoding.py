@@ -20,7 +20,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 RESIZE = ("crop", "pad")
 # Pictures that are decoded at the same time share this; it is 100 megapixels of RGB, 400 of grey, 20 of WebP.
 MOST_MIB = 384
-# Files of pictures that are larger are not read whole to repair them.
+# Files that are larger are not read whole: not to repair them, nor for decoders that would.
 _MOST_BYTES = 64 * 2**20
 # From here on a picture is made smaller before it is turned and cut: two steps, and so other bits than one would give.
 _LARGE = 12 * 2**20
@@ -162,6 +162,7 @@ def _opened(file: str | Path | bytes):
     """Open a picture, also a JPEG of more pixels than Pillow opens, because it will be decoded at less."""
     from PIL import Image, JpegImagePlugin
 
+    _refuse_to_read_whole(file)
     try:
         return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=formats())
     except Image.DecompressionBombError as error:
@@ -170,6 +171,20 @@ def _opened(file: str | Path | bytes):
         except SyntaxError:
             most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
             raise TooLargeError(f"it has more pixels than the {most:,} that are decoded; make it smaller") from error
+
+
+def _refuse_to_read_whole(file: str | Path | bytes) -> None:
+    """Refuse a large file of a format whose decoder reads all of it at once, before it looks at anything."""
+    if isinstance(file, bytes):
+        return
+    size = os.path.getsize(file)
+    if size > _MOST_BYTES:
+        with open(file, "rb") as opened:
+            head = opened.read(12)
+        if head[:4] == b"RIFF" or is_heif(head):
+            raise TooLargeError(
+                f"its file has {size / 2**20:,.0f} MiB, and of this format at most {_MOST_BYTES / 2**20:.0f} are read"
+            )
 
 
 def _bytes_needed(image, file: str | Path | bytes, whole: tuple[int, int], smaller: int) -> int:

@@ -127,8 +127,9 @@ def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[s
     Reader(saved.image_shape, saved.resize).refuse(Source(root, len(paths)))
     missing = [name for label, name in enumerate(saved.class_names) if label not in there]
     notes = [f"no folder for {len(missing)} of the model's classes: {', '.join(missing[:20])}"] if missing else []
-    notes += [f"{stray} pictures in {root} lie in no class folder and are left out"] if stray else []
-    notes += [f"{root}: {note}" for note in passed]
+    where = printable(str(root))
+    notes += [f"{stray} pictures in {where} lie in no class folder and are left out"] if stray else []
+    notes += [f"{where}: {note}" for note in passed]
     return ((path, Path(path)) for path in paths), np.array(labels, np.int64), tuple(notes)
 
 

@@ -1,5 +1,6 @@
 """Pictures that a user names (files, folders, arrays, test sets), as the input of a model, a batch at a time."""
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from sesemi.datasets import decoding, image_files, lazy_images
 from sesemi.datasets.walk import EXTENSIONS, Walk
 from sesemi.errors import InputError
+from sesemi.terminal import printable
 
 # A name to show, and what is to be decoded: a file, or a row of an array.
 Item = tuple[str, Path | np.ndarray]
@@ -85,9 +87,10 @@ def _source(path: Path) -> Source:
             count, notes = sum(1 for _ in walk.pictures()), walk.passed.notes()
             if not count:
                 raise InputError("; ".join([f"{path}: no picture in it", LOOKED_FOR, *notes]))
-            return Source(path, count, notes=tuple(f"{path}: {note}" for note in notes))
+            return Source(path, count, notes=tuple(f"{printable(str(path))}: {note}" for note in notes))
         if not path.is_file():
-            raise InputError(f"{path}: there is no such file or folder")
+            there = "neither a file nor a folder" if os.path.lexists(path) else "there is no such file or folder"
+            raise InputError(f"{path}: {there}")
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read ({error.strerror})") from error
     if path.suffix.lower() != ARRAY:
@@ -181,9 +184,7 @@ def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
             names, positions, images, broken = [], [], [], []
             remarks: list[tuple[str, str]] = []
             while chunk := list(itertools.islice(items, size - len(images))):
-                decoded = threads.map(
-                    _attempt, itertools.repeat(read), (item for _, item in chunk), itertools.repeat(remarks)
-                )
+                decoded = threads.map(functools.partial(_attempt, read, remarks), (item for _, item in chunk))
                 for (position, (name, _)), image in zip(chunk, decoded, strict=True):
                     if isinstance(image, image_files.BrokenImageError):
                         broken.append((name, str(image)))

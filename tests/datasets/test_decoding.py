@@ -69,6 +69,15 @@ def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(kind, width)
     assert isinstance(error.value, image_files.BrokenImageError)
 
 
+@pytest.mark.parametrize("start", [b"RIFF\0\0\0\0WEBPVP8 ", b"\0\0\0\x18ftypheic\0\0\0\0"])
+def test_a_huge_file_of_a_format_that_is_read_whole_is_refused(tmp_path, start):
+    with (tmp_path / "x.webp").open("wb") as file:
+        file.write(start)
+        file.truncate(2**36)
+    with pytest.raises(decoding.TooLargeError, match="its file has 65,536 MiB, and of this format at most 64 are read"):
+        decoding.decode(tmp_path / "x.webp", SIDE)
+
+
 def test_the_bound_counts_what_the_decoder_of_each_format_holds(monkeypatch):
     monkeypatch.setattr(decoding, "_memory", decoding._Memory(2**20))
     square = Image.new("RGB", (220, 220))
