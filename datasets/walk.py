@@ -156,7 +156,7 @@ class Walk:
         if ending not in self._extensions and (ending or not _is_picture(entry.path)):
             self.passed.kinds[ending or "no extension"] += 1
             return ""
-        if ending == ".png" and own_pictures.is_one(entry.path):
+        if ending in (".png", "") and own_pictures.is_one(entry.path):
             self._pass(OWN, entry.path)
             return ""
         return "picture"

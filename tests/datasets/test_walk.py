@@ -125,7 +125,7 @@ def test_heic_is_counted_or_read(tmp_path, monkeypatch):
 def test_pictures_of_this_program_are_told_by_their_mark(tmp_path):
     grid = pictures.views_grid([("raw", np.zeros((2, 8, 8, 3), np.uint8))])
     assert own_pictures.MARK in grid[:400]
-    put(tmp_path, "renamed.png", "unlabeled/preview.png", content=grid)
+    put(tmp_path, "renamed.png", "unlabeled/preview", content=grid)
     before = PngImagePlugin.PngInfo()
     before.add_text("Software", "Matplotlib version3.9, https://matplotlib.org/")
     for name in ("confusion.png", "next-pictures.png", "my figure.png"):
@@ -134,7 +134,7 @@ def test_pictures_of_this_program_are_told_by_their_mark(tmp_path):
     paths, passed = found(tmp_path)
     assert paths == ["my figure.png", "views.png"]
     assert passed.places == {
-        walk.OWN: ["confusion.png", "next-pictures.png", "renamed.png", "unlabeled/preview.png"],
+        walk.OWN: ["confusion.png", "next-pictures.png", "renamed.png", "unlabeled/preview"],
     }
 
 
