@@ -13,6 +13,7 @@ _PNG_KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf")
 _JPEG_START, _JPEG_SCAN = 2, 0xDA
 # Coefficients of JPEGs with fewer pixels are not worth a look.
 _FROM = 2**25
+_BMP_SKIPS = 255
 # Tags of TIFF.
 _BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 258, 277, 278, 322, 323
 
@@ -77,9 +78,12 @@ def decoders_bytes(image, file: str | Path | bytes, whole: tuple[int, int]) -> i
         file: Its path or bytes.
         whole: Width and height in the file.
     """
+    pixels = whole[0] * whole[1]
+    if image.format == "BMP" and image.tile and image.tile[0][0] == "bmp_rle":
+        # Some bytes of the file may skip 255 lines, in Pillow 11 wherever the picture ends.
+        return 2 * (pixels + _BMP_SKIPS * whole[0])
     if image.format == "TIFF":
         return 0 if image.tile and image.tile[0][0] == "raw" else _tiff_strip(image)
-    pixels = whole[0] * whole[1]
     if image.format in ("JPEG", "MPO") and pixels > _FROM and _is_in_several_scans(image, file):
         # All coefficients, 2 bytes each, are held until the last scan.
         most = max(h * v for _, h, v, *_ in image.layer)

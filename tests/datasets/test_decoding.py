@@ -78,6 +78,15 @@ def test_a_huge_file_of_a_format_that_is_read_whole_is_refused(tmp_path, start):
         decoding.decode(tmp_path / "x.webp", SIDE)
 
 
+def test_a_line_of_a_compressed_bmp_that_may_be_skipped_255_times_is_counted():
+    """In Pillow 11 its decoder makes as many zeros as the file says: 8 GB of 66 bytes."""
+    width = 2**25
+    facts = struct.pack("<IiiHHIIiiII", 40, width, 1, 1, 8, 1, 0, 0, 0, 1, 0)
+    data = b"BM" + struct.pack("<IHHI", 66, 0, 0, 58) + facts + bytes(4) + b"\0\2\0\0\0\xff"
+    with pytest.raises(decoding.TooLargeError, match=r"33554432 x 1 pixels take 16,\d{3} MiB to decode"):
+        decoding.decode(data, SIDE)
+
+
 def test_the_bound_counts_what_the_decoder_of_each_format_holds(monkeypatch):
     monkeypatch.setattr(decoding, "_memory", decoding._Memory(2**20))
     square = Image.new("RGB", (220, 220))
