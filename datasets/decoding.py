@@ -1,6 +1,7 @@
 """One encoded picture as uint8 RGB of one size, decoded by Pillow within a bound of memory."""
 
 import contextlib
+import ctypes
 import errno
 import functools
 import importlib.util
@@ -135,12 +136,24 @@ def formats() -> tuple[str, ...]:
     # Pillow warns of many files that it can read after all, and says on stderr what is an error to its caller anyway.
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    _silence_libtiff()
     if not heif_is_read():
         return FORMATS
     import pillow_heif
 
     pillow_heif.register_heif_opener(thumbnails=False)
     return (*FORMATS, "HEIF")
+
+
+def _silence_libtiff() -> None:
+    """Keep the library that Pillow reads TIFFs with from writing to stderr by itself; Pillow raises its errors."""
+    from PIL import _imaging
+
+    # Where it is linked in another way, there is no such name.
+    with contextlib.suppress(OSError, AttributeError):
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+        set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        set_handler(None)
 
 
 def _decoded(file: str | Path | bytes, side: int, resize: str, remark: Remark) -> np.ndarray:

@@ -176,6 +176,16 @@ def test_tiff_is_read_and_turned(picture):
     np.testing.assert_array_equal(turned, np.rot90(picture, -1))
 
 
+def test_a_damaged_tiff_says_nothing_by_itself(picture, capfd):
+    whole = bytearray(encoded(picture, "TIFF", compression="tiff_lzw"))
+    whole[-40:] = bytes(40)
+    whole[20:200] = b"\xff" * 180
+    for damaged in (bytes(whole), encoded(picture, "TIFF", compression="jpeg").replace(b"\xff\xda", b"\xff\x42")):
+        with pytest.raises(image_files.BrokenImageError):
+            decoding.decode(damaged, SIDE)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.fixture
 def fresh_formats():
     decoding.formats.cache_clear()
