@@ -84,11 +84,6 @@ def _of_tfds(name: str, place: Path | None, how: Reading) -> ImageData:
     return found.with_test_held_out() if parts.test is None else found
 
 
-def files_sha256(name: str, data_dir: str | None, labels_file: str | None) -> str | None:
-    """Return `folder.files_sha256`, a quick look at what a user can change; None for data sets that do not change."""
-    return folder.files_sha256(Path(data_dir), labels_file) if name == "folder" and data_dir else None
-
-
 def refuse_extra(text: str | None, count: int | None) -> None:
     """Call `extra.refuse`."""
     from sesemi.datasets import extra

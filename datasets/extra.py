@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sesemi.datasets import files, image_files, imagenet32, lazy_images, tiny_images
+from sesemi.datasets import files, image_files, imagenet32, lazy_images, tiny_images, walk
 from sesemi.datasets.base import EXTRA_FORMS, some
 from sesemi.errors import InputError
 from sesemi.terminal import one_line
@@ -205,19 +205,21 @@ def _imagenet32(place: Path | None, text: str, *_):
 
 def _folder(place: Path, text: str, side: int, resize: str):
     _refuse_no_folder(place, text)
-    paths = [str(path) for path in image_files.find(place)]
+    search = walk.Walk(place)
+    paths = [str(path) for path in search.pictures()]
     _, _, broken = image_files.read_all(paths, side, resize, keep=False)
     whole = [path for number, path in enumerate(paths) if number not in broken]
     if not whole:
         raise InputError(
-            f"no picture in it that is whole, {len(broken)} are broken",
+            "; ".join([f"no picture in it that is whole, {len(broken)} are broken", *search.passed.notes()]),
             setting="extra_source",
             value=text,
-            cure=f"give a folder with {', '.join(image_files.EXTENSIONS)}",
+            cure=f"give a folder with {', '.join(walk.EXTENSIONS)}",
         )
     named = [f"{paths[number]} ({why})" for number, why in broken.items()]
-    notes = (f"{len(named)} broken extra images are left out: {some(named)}",) if named else ()
-    return lazy_images.ImageFiles(whole, side, resize), notes
+    notes = [f"extra images: {note}" for note in search.passed.notes()]
+    notes += [f"{len(named)} broken extra images are left out: {some(named)}"] if named else []
+    return lazy_images.ImageFiles(whole, side, resize), tuple(notes)
 
 
 def _npy(path: Path, text: str, *_):

@@ -1,36 +1,21 @@
 """Pictures of a user: a folder of class folders, or any folder with a table of labels."""
 
-import functools
-import hashlib
-import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from sesemi.datasets import image_files, label_table
+from sesemi.datasets import folder_tree, image_files, walk
 from sesemi.datasets.base import ImageData, Reading, held_out, some
+from sesemi.datasets.decoding import TooLargeError
+from sesemi.datasets.folder_tree import PARTS, TREE, File, Tree, short
 from sesemi.datasets.lazy_images import ImageFiles, compact, only
 from sesemi.errors import InputError
-from sesemi.reading import content
 from sesemi.terminal import printable
 
-# In this order they are read and held: training images are in front of the test.
-PARTS = ("labeled", "unlabeled", "validation", "test")
-TREE = "labeled/CLASS/*, unlabeled/* and, if you have them, test/CLASS/* and validation/CLASS/*"
-_SHOWN, _LISTED = 3, 20
-
-
-@dataclass
-class _File:
-    """Picture with its path, its purpose (one of `PARTS`), and the name of its class, if it has one."""
-
-    path: str
-    part: str
-    name: str | None
+_LISTED = 20
 
 
 def load(root: Path | None, how: Reading) -> ImageData:
@@ -38,42 +23,65 @@ def load(root: Path | None, how: Reading) -> ImageData:
 
     Without ``test/``, a fifth of the labeled pictures of each class is the test (`held_out`), always the same ones.
     Pictures with a fault are left out, with a note; with ``how.strict`` that is an error. Faults are: broken files,
-    every labeled copy of a picture that lies in two classes, and a training picture that is in the test or the
-    validation too.
+    pictures that take more than `decoding.MOST_MIB` to decode, links that lead nowhere, every labeled copy of a picture
+    that lies in two classes, and a training picture that is in the test or the validation too. What `walk.Walk` passes
+    over is counted and named.
 
     Args:
         root: Folder with ``labeled/CLASS/**``, ``unlabeled/**``, and perhaps ``test/CLASS/**`` and
-            ``validation/CLASS/**``; or, with ``how.labels_file``, with any pictures.
+            ``validation/CLASS/**``; or, with ``how.labels_file``, with any pictures. Names of classes that differ only
+            in the form of their accents or in space around them are one class.
         how: Size of the pictures and more. ``labels_file`` is CSV with ``path,label`` in each line, paths from `root`
             or absolute. It adds to the labels of the folders. An empty label or -1 means none; a file that the table
             does not name gets none from it.
 
     Raises:
         ValueError: If a folder or the table is missing, there is nothing to train on, or a fault cannot be left out.
+            An `InputError` has in ``left_out`` what was left out until then.
     """
     if root is None:
         raise InputError(f"`data_dir` is needed, a folder with {TREE}", setting="dataset", value="folder")
     if not root.is_dir():
         raise InputError("there is no such folder", setting="data_dir", value=root, cure=f"give one with {TREE}")
-    found, classes = _scan(root, anything=how.labels_file is not None)
-    said = [] if how.labels_file is None else _apply_table(found, classes, root, Path(how.labels_file))
-    names = _class_names(found, classes, root)
+    tree = folder_tree.scan(root, anything=how.labels_file is not None)
+    left_out = [(path, f"passed over: {why}") for why, paths in tree.passed.places.items() for path in paths]
+    try:
+        return _read(root, how, tree, left_out)
+    except InputError as error:
+        error.left_out = tuple(left_out)
+        raise
+
+
+def _read(root: Path, how: Reading, tree: Tree, left_out: list[tuple[str, str]]) -> ImageData:
+    """Read the pictures of a tree, and add to `left_out` those that are."""
+    said = [] if how.labels_file is None else folder_tree.apply_table(tree, root, Path(how.labels_file))
+    found, names = tree.files, folder_tree.class_names(tree, root)
     set_aside = _set_aside(found, root)
     found.sort(key=lambda file: PARTS.index(file.part))
     keep = len(found) * how.side**2 * 3 <= how.limit
     progress = how.progress and (lambda done: how.progress(done, len(found)))
+    remarks: list[tuple[str, str]] = []
     pixels, digests, broken = image_files.read_all(
-        [file.path for file in found], how.side, how.resize, keep=keep, progress=progress
+        [file.path for file in found],
+        how.side,
+        how.resize,
+        keep=keep,
+        progress=progress,
+        remark=lambda path, text: remarks.append((text, short(path, root))),
     )
-    faults = {"broken": [(_short(found[i].path, root), why) for i, why in broken.items()]}
+    faults = _undecodable(found, broken, root)
     found = [file for i, file in enumerate(found) if i not in broken]
     dropped, more = _duplicates(found, digests, root)
-    left_out = {what: items for what, items in (faults | more).items() if items}
-    faults = [_said(what, items) for what, items in left_out.items()]
-    if how.strict and faults:
-        raise InputError(f"{root}: {'; '.join(faults)}", setting="strict", cure="mend that, or leave `strict` out")
+    faults = {what: items for what, items in (faults | more).items() if items}
+    left_out += [(path, f"{what}: {why}") for what, items in faults.items() for path, why in items]
+    lines = [_said(what, items) for what, items in faults.items()]
+    lost = [f"{len(paths)} {why}: {some(paths)}" for why, paths in tree.passed.places.items() if why in walk.FAULTS]
+    if how.strict and (lost or lines):
+        raise InputError(
+            f"{root}: {'; '.join([*lost, *lines])}", setting="strict", cure="mend that, or leave `strict` out"
+        )
     images, digests, found = _without(dropped, pixels, digests, found, how)
-    _refuse_empty(found, names, root)
+    _refuse_empty(found, names, root, tree, left_out)
     train = sum(file.part != "test" for file in found)
     labels = np.array([-1 if file.name is None else names.index(file.name) for file in found], np.int32)
     data = ImageData(
@@ -82,130 +90,47 @@ def load(root: Path | None, how: Reading) -> ImageData:
         only(images, slice(train, None)),
         labels[train:],
         tuple(names),
-        (f"data: {printable(str(root))}, {_counts(found)}", _classes(found, names), *said, *_others(root), *faults),
+        (
+            f"data: {printable(str(root))}, {_counts(found)}",
+            _classes(found, names),
+            *said,
+            *tree.notes,
+            *lines,
+            *_remarks(remarks),
+        ),
         validation=np.array([i for i, file in enumerate(found) if file.part == "validation"], np.int64),
-        paths=tuple(_short(file.path, root) for file in found[:train]),
+        paths=tuple(short(file.path, root) for file in found[:train]),
         digests=digests[:train],
-        left_out=tuple((path, f"{what}: {why}") for what, items in left_out.items() for path, why in items),
+        left_out=tuple(left_out),
     )
     return data.with_test_held_out() if set_aside else data
 
 
-def _scan(root: Path, anything: bool) -> tuple[list[_File], set[str]]:
-    """Return all pictures, and the names of the class folders, empty ones too."""
-    if not (root / "labeled").is_dir() and not anything:
-        there = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())[:_SHOWN]
-        inside = f"; it has {', '.join(there)}" if there else ""
-        raise InputError(
-            f"no labeled/ in it{inside}",
-            setting="data_dir",
-            value=root,
-            cure=f"needed are {TREE}, or give `labels_file`",
-        )
-    # If any folder may be given, pictures without a class are unlabeled, wherever they lie.
-    over_all = anything and not (root / "labeled").is_dir()
-    found, classes = [], set()
-    for part in PARTS:
-        if part == "unlabeled" or not (root / part).is_dir():
-            continue
-        for entry in sorted(os.scandir(root / part), key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                classes |= {entry.name} if part == "labeled" else set()
-                found += [_File(str(path), part, entry.name) for path in image_files.find(Path(entry.path))]
-            elif Path(entry.name).suffix.lower() in image_files.EXTENSIONS and not over_all:
-                raise InputError(
-                    f"{part}/{printable(entry.name)} lies in no class folder",
-                    setting="data_dir",
-                    value=root,
-                    cure="put it into one",
-                )
-    rest = root if over_all else root / "unlabeled"
-    taken = {file.path for file in found}
-    pictures = map(str, _pictures(rest)) if rest.is_dir() else ()
-    return found + [_File(path, "unlabeled", None) for path in pictures if path not in taken], classes
+def _undecodable(found: list[File], broken: dict[int, Exception], root: Path) -> dict[str, list[tuple[str, str]]]:
+    """Return paths and reasons of the pictures that cannot be decoded, by the kind of fault."""
+    faults: dict[str, list[tuple[str, str]]] = {"broken": [], "too large": []}
+    for i, error in broken.items():
+        kind = "too large" if isinstance(error, TooLargeError) else "broken"
+        faults[kind].append((short(found[i].path, root), str(error)))
+    return faults
 
 
-def _pictures(root: Path) -> Iterator[Path]:
-    """Return all pictures of a folder, except those that runs have left in it."""
-
-    @functools.cache
-    def of_run(folder: Path) -> bool:
-        here = (folder / "split.json").is_file() and (folder / "config.json").is_file()
-        return here or (folder != root and of_run(folder.parent))
-
-    return (path for path in image_files.find(root) if not of_run(path.parent))
+def _remarks(remarks: list[tuple[str, str]]) -> list[str]:
+    """Return a line for each thing that was done to pictures and that their files do not say."""
+    paths: dict[str, list[str]] = {}
+    for text, path in sorted(remarks):
+        paths.setdefault(text, []).append(path)
+    return [f"{len(group)} pictures: {text}: {some(group)}" for text, group in paths.items()]
 
 
-def _apply_table(found: list[_File], classes: set[str], root: Path, table: Path) -> list[str]:
-    """Give pictures the labels of a table; return notes about what was read in another way than it is written."""
-    files = {file.path: file for file in found}
-    places, (lines, notes) = label_table.Places(files, root), label_table.read(table)
-    labels, given = label_table.Labels(table, lines, classes), {}
-    for line in lines:
-        try:
-            path = places.find(line)
-            if path is None:
-                header = "; if the line is a header, it must be path,label" if line.number == 1 else ""
-                raise ValueError(f"there is no file {printable(str(root / line.path))}{header}")
-            if path not in files:
-                files[path] = _File(path, "unlabeled", None)
-                found.append(files[path])
-                places.add(path)
-            file, label = files[path], labels.class_of(line)
-            if label is not None and file.name not in (None, label):
-                raise ValueError(f"{printable(line.path)} is {printable(label)} here and {file.name} elsewhere")
-        except ValueError as error:
-            raise InputError(f"line {line.number}: {error}", setting="labels_file", value=table) from error
-        if label is not None:
-            file.name = given[line.number] = label
-            file.part = "labeled" if file.part == "unlabeled" else file.part
-    if places.otherwise:
-        notes.append(f"{table.name}: {len(places.otherwise)} paths read as: {some(places.otherwise)}")
-    return notes + labels.notes(given)
-
-
-def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]:
-    names = sorted(classes | {file.name for file in found if file.part == "labeled"})
-    if not names:
-        raise InputError(
-            "no labeled picture",
-            setting="data_dir",
-            value=root,
-            cure=f"needed are {TREE}, or a `labels_file` with labels",
-        )
-    for name in names:
-        if not name.isprintable():
-            raise InputError(
-                f"the name of class {name!a} cannot be shown", setting="data_dir", value=root, cure="rename it"
-            )
-    if len(names) == 1:
-        raise InputError(
-            f"one class only ({names[0]})",
-            setting="data_dir",
-            value=root,
-            cure="there is nothing to tell apart, add another",
-        )
-    for file in found:
-        if file.name is not None and file.name not in names:
-            raise InputError(
-                f"{printable(_short(file.path, root))}: no labeled picture is of class {file.name}",
-                setting="data_dir",
-                value=root,
-                cure=f"labeled are {', '.join(names[:20])}",
-            )
-    return names
-
-
-def _set_aside(found: list[_File], root: Path) -> bool:
+def _set_aside(found: list[File], root: Path) -> bool:
     """Make some labeled pictures the test, if there is none; return whether this was done."""
     if any(file.part == "test" for file in found):
         return False
     labeled = [file for file in found if file.part == "labeled"]
     for file, test in zip(
         labeled,
-        held_out([file.name for file in labeled], [_short(file.path, root) for file in labeled]),
+        held_out([file.name for file in labeled], [short(file.path, root) for file in labeled]),
         strict=True,
     ):
         file.part = "test" if test else file.part
@@ -219,14 +144,14 @@ def _set_aside(found: list[_File], root: Path) -> bool:
     return True
 
 
-def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np.ndarray, dict[str, list]]:
+def _duplicates(found: list[File], digests: np.ndarray, root: Path) -> tuple[np.ndarray, dict[str, list]]:
     """Return which pictures to leave out, and for each fault their paths and more."""
     marks = [mark.tobytes() for mark in digests]
     classes: dict[bytes, set[str]] = {}
     for mark, file in zip(marks, found, strict=True):
         if file.name is not None:
             classes.setdefault(mark, set()).add(file.name)
-    held_out: dict[str, dict[bytes, _File]] = {"test": {}, "validation": {}}
+    held_out: dict[str, dict[bytes, File]] = {"test": {}, "validation": {}}
     for mark, file in zip(marks, found, strict=True):
         if file.part in held_out and len(classes[mark]) == 1:
             held_out[file.part][mark] = file
@@ -236,10 +161,10 @@ def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np
         # Parts that come behind the file's own, and have the same picture.
         behind = [part for part in again if PARTS.index(part) > PARTS.index(file.part) and mark in held_out[part]]
         if file.name is not None and len(classes[mark]) > 1:
-            clashing.append((_short(file.path, root), f"one of {', '.join(sorted(classes[mark]))}"))
+            clashing.append((short(file.path, root), f"one of {', '.join(sorted(classes[mark]))}"))
         elif behind:
             other = held_out[behind[0]][mark]
-            again[behind[0]].append((_short(file.path, root), f"as {_short(other.path, root)}"))
+            again[behind[0]].append((short(file.path, root), f"as {short(other.path, root)}"))
         else:
             continue
         dropped[i] = True
@@ -250,7 +175,7 @@ def _duplicates(found: list[_File], digests: np.ndarray, root: Path) -> tuple[np
     }
 
 
-def _without(dropped: np.ndarray, pixels, digests: np.ndarray, found: list[_File], how: Reading):
+def _without(dropped: np.ndarray, pixels, digests: np.ndarray, found: list[File], how: Reading):
     kept = np.flatnonzero(~dropped)
     found = [found[i] for i in kept]
     if pixels is None:
@@ -258,41 +183,60 @@ def _without(dropped: np.ndarray, pixels, digests: np.ndarray, found: list[_File
     return compact(pixels, kept), digests[kept], found
 
 
-def _refuse_empty(found: list[_File], names: Sequence[str], root: Path) -> None:
+def _refuse_empty(
+    found: list[File], names: Sequence[str], root: Path, tree: Tree, left_out: list[tuple[str, str]]
+) -> None:
+    """Refuse a class without a picture to train on, and an empty test; `tree` has all pictures, `found` those left."""
     there = Counter(file.name for file in found if file.part == "labeled")
     for name in names:
         if not there[name]:
             raise InputError(
-                f"class {name} has no labeled picture to train on",
+                f"class {name} has no labeled picture to train on{_why_empty(name, root, tree, found, left_out)}",
                 setting="data_dir",
                 value=root,
                 cure="add some or remove it",
             )
     if not any(file.part == "test" for file in found):
-        raise InputError("no whole picture is left in the test", setting="data_dir", value=root, cure="add some")
+        gone = _named({short(file.path, root) for file in tree.files if file.part == "test"}, left_out)
+        raise InputError(
+            f"no whole picture is left in the test{gone and f': {gone}'}",
+            setting="data_dir",
+            value=root,
+            cure="add some",
+        )
 
 
-def _counts(found: list[_File]) -> str:
+def _why_empty(name: str, root: Path, tree: Tree, found: list[File], left_out: list[tuple[str, str]]) -> str:
+    """Return why a class is empty, as the end of a message: what is left out, passed over, no picture or the test."""
+    folders = tuple(os.path.join("labeled", folder, "") for folder in tree.folders.get(name, ()))
+    mine = {short(file.path, root) for file in tree.files if file.name == name and file.part == "labeled"}
+    mine |= {path for path, _ in left_out if folders and path.startswith(folders)}
+    reasons = [_named(mine, left_out)]
+    if name in tree.other_kinds:
+        reasons.append(f"of other kinds, not read: {tree.other_kinds[name]}")
+    inside = str(root / "labeled")
+    in_test = sum(file.part == "test" and file.name == name and file.path.startswith(inside) for file in found)
+    reasons += [f"{in_test} set aside as the test"] * bool(in_test)
+    reasons = [reason for reason in reasons if reason]
+    return f": {'; '.join(reasons)}" if reasons else ""
+
+
+def _named(paths: set[str], left_out: list[tuple[str, str]]) -> str:
+    """Return which of some pictures are left out and why; nothing if none is."""
+    mine = [f"{path} ({why})" for path, why in left_out if path in paths]
+    return f"{len(mine)} left out: {some(mine)}" if mine else ""
+
+
+def _counts(found: list[File]) -> str:
     parts = Counter(file.part for file in found)
     return ", ".join(f"{parts[part]} {part}" for part in PARTS if parts[part])
-
-
-def _others(root: Path) -> list[str]:
-    """Return a line about files that are no pictures of a kind that is read."""
-    kinds = Counter()
-    for _, _, files in os.walk(root):
-        kinds.update(Path(name).suffix.lower() or "no extension" for name in files if not name.startswith("."))
-    for extension in image_files.EXTENSIONS:
-        kinds.pop(extension, None)
-    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_SHOWN))
-    return [f"files of other kinds, not read: {shown}"] if kinds else []
 
 
 def _said(what: str, items: list[tuple[str, str]]) -> str:
     return f"{len(items)} {what}, left out: {some([f'{path} ({why})' for path, why in items])}"
 
 
-def _classes(found: list[_File], names: Sequence[str]) -> str:
+def _classes(found: list[File], names: Sequence[str]) -> str:
     """Return a line about the classes, which also shows typing errors in their names."""
     labeled = Counter(file.name for file in found if file.part == "labeled")
     if len(names) <= _LISTED:
@@ -302,23 +246,3 @@ def _classes(found: list[_File], names: Sequence[str]) -> str:
     alike = Counter(name.casefold() for name in names)
     twice = [name for name in names if alike[name.casefold()] > 1]
     return f"{len(names)} classes: {text}" + (f"; the same except for capitals: {', '.join(twice)}" if twice else "")
-
-
-def files_sha256(root: Path, labels_file: str | None) -> str | None:
-    """Return the hash of all pictures' paths and sizes, and of the table of labels; None where they cannot be read."""
-    found = hashlib.sha256()
-    if not root.is_dir():
-        return None
-    try:
-        parts = [root / part for part in PARTS] if (root / "labeled").is_dir() else [root]
-        for path in itertools.chain.from_iterable(_pictures(part) for part in parts if part.is_dir()):
-            found.update(os.fsencode(f"{_short(str(path), root)}\0{path.stat().st_size}\0"))
-        if labels_file is not None:
-            found.update(content(labels_file, label_table.LARGEST_MIB))
-    except OSError:
-        return None
-    return found.hexdigest()
-
-
-def _short(path: str, root: Path) -> str:
-    return os.path.relpath(path, root) if path.startswith(f"{root}{os.sep}") else path

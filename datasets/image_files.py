@@ -1,139 +1,29 @@
-"""Pictures in files, or in bytes, as uint8 RGB of one size; decoded by Pillow, by several threads at once."""
+"""Many pictures in files, or in bytes, as uint8 RGB of one size, decoded by several threads at once; fingerprints."""
 
-import errno
 import functools
 import hashlib
-import io
 import os
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
-RESIZE = ("crop", "pad")
+from sesemi.datasets import levels
+from sesemi.datasets.decoding import BrokenImageError, decode, fitted
+
 DIGEST_BYTES = 16
 _CHUNK = 1024
 _CHUNK_BYTES = 64 * 2**20
-# These are errors of the machine, not of a picture, and so no reason to leave the picture out.
-_NOT_ITS_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
-_WHITE = (255, 255, 255, 255)
-
-
-class BrokenImageError(OSError):
-    """File that is no picture, or only a part of one."""
-
-
-def find(folder: Path) -> Iterator[Path]:
-    """Yield the pictures of a folder and of all folders in it, by their extension, in order; hidden ones are left out.
-
-    The names of one folder at a time are held in memory.
-    """
-    with os.scandir(folder) as entries:
-        # A link to a folder may lead back to this folder, so it is not followed.
-        wanted = sorted(
-            (entry.name, entry.is_dir(follow_symlinks=False))
-            for entry in entries
-            if not entry.name.startswith(".") and (is_picture(entry) or entry.is_dir(follow_symlinks=False))
-        )
-    for name, is_folder in wanted:
-        if is_folder:
-            yield from find(folder / name)
-        else:
-            yield folder / name
-
-
-def is_picture(entry: os.DirEntry) -> bool:
-    """Return whether it is a file with one of `EXTENSIONS`."""
-    return os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file()
-
-
-def decode(file: str | Path | bytes, side: int, resize: str = "crop") -> np.ndarray:
-    """Decode one picture as RGB of ``side x side``.
-
-    The orientation that EXIF tells is applied. Grey becomes three equal channels. Of 16 bits the upper ones count.
-    Transparent parts lie on white. Of a moving picture the first frame is taken.
-
-    Args:
-        file: Path of the picture, or its bytes.
-        side: Height and width of the result, in pixels.
-        resize: With ``crop`` the shorter side becomes `side`, and the middle is cut out. With ``pad`` the longer side
-            becomes `side`, and black bars fill the rest.
-
-    Returns:
-        ``[side, side, 3]`` uint8. A picture that has that size already keeps its pixels.
-
-    Raises:
-        BrokenImageError: If it cannot be decoded.
-        OSError: If the machine fails, for example by too many open files or a disk that cannot be read.
-        MemoryError: If there is not enough memory for it.
-    """
-    _silence_pillow()
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    source = io.BytesIO(file) if isinstance(file, bytes) else file
-    how = ImageOps.fit if resize == "crop" else ImageOps.pad
-    try:
-        with Image.open(source, formats=FORMATS) as image:
-            # A JPEG that is much larger is decoded at a half, a quarter or an eighth of its size.
-            image.draft(None, (2 * side, 2 * side))
-            return np.asarray(how(_rgb(_upright(image)), (side, side), Image.Resampling.BICUBIC))
-    except UnidentifiedImageError as error:
-        raise BrokenImageError(f"neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}") from error
-    except OSError as error:
-        if error.errno in _NOT_ITS_FAULT:
-            raise OSError(error.errno, error.strerror, None if isinstance(file, bytes) else str(file)) from error
-        raise BrokenImageError(error.strerror or str(error)) from error
-    except MemoryError as error:
-        where = "a picture" if isinstance(file, bytes) else str(file)
-        raise MemoryError(f"{where}: not enough memory to decode it") from error
-    # A damaged file may make a decoder raise any error.
-    except Exception as error:
-        raise BrokenImageError(" ".join(str(error).split()) or type(error).__name__) from error
-
-
-@functools.cache
-def _silence_pillow() -> None:
-    """Hide Pillow's warnings: it warns of many files that it can read after all."""
-    warnings.filterwarnings("ignore", module="PIL")
-
-
-def _upright(image):
-    from PIL import ImageOps
-
-    # A damaged EXIF is no reason to lose the pixels.
-    image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        return image
-
-
-def _rgb(image):
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        grey = np.asarray(image)
-        grey = grey if grey.dtype == np.uint16 else grey.clip(0, 65535).astype(np.uint16)
-        image = Image.fromarray((grey >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
-    return image.convert("RGB")
 
 
 def resized(images: np.ndarray, side: int, resize: str = "crop") -> np.ndarray:
     """Return arrays as `decode` would: uint8 ``[N, H, W]`` or ``[N, H, W, 1 | 3 | 4]`` to ``[N, side, side, 3]``."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    how = ImageOps.fit if resize == "crop" else ImageOps.pad
     found = np.empty((len(images), side, side, 3), np.uint8)
     for place, image in zip(found, images, strict=True):
         picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 and image.ndim == 3 else image)
-        place[:] = np.asarray(how(_rgb(picture), (side, side), Image.Resampling.BICUBIC))
+        place[:] = np.asarray(fitted(levels.rgb(picture, _unsaid), side, resize))
     return found
 
 
@@ -163,12 +53,23 @@ def chunk_rows(*shape: int) -> int:
     return min(max(_CHUNK_BYTES // int(np.prod(shape)), 1), _CHUNK)
 
 
-def decode_all(paths: Sequence[str], side: int, resize: str):
-    """Return path and picture, or path and error, of each file in order."""
+def _unsaid(_: str) -> None:
+    """Say nothing."""
+
+
+def decode_all(paths: Sequence[str], side: int, resize: str, remark: Callable[[str, str], object] | None = None):
+    """Return path and picture, or path and error, of each file in order.
+
+    Args:
+        paths: Paths of the files, or their bytes.
+        side: See `decode`.
+        resize: See `decode`.
+        remark: Function that is called, from any thread, with path and remark of `decode`.
+    """
 
     def one(path):
         try:
-            return path, decode(path, side, resize)
+            return path, decode(path, side, resize, remark and functools.partial(remark, path))
         except BrokenImageError as error:
             return path, error
 
@@ -185,7 +86,7 @@ def _threads() -> ThreadPoolExecutor:
     return _pool
 
 
-def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: bool, progress=None):
+def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: bool, progress=None, remark=None):
     """Decode every file once.
 
     Args:
@@ -194,6 +95,7 @@ def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: boo
         resize: See `decode`.
         keep: True keeps the pixels, False only looks at them.
         progress: Function that is called with the number of files done so far, now and then.
+        remark: See `decode_all`.
 
     Returns:
         The pixels of those that are whole, ``[N, side, side, 3]``, or None; their `digests`; and the errors of the
@@ -203,9 +105,9 @@ def read_all(paths: Sequence[str], side: int, resize: str = "crop", *, keep: boo
     marks, broken, whole, rows = [], {}, 0, chunk_rows(side, side, 3)
     for start in range(0, len(paths), rows):
         chunk = []
-        for number, (_, image) in enumerate(decode_all(paths[start : start + rows], side, resize), start):
+        for number, (_, image) in enumerate(decode_all(paths[start : start + rows], side, resize, remark), start):
             if isinstance(image, BrokenImageError):
-                broken[number] = str(image)
+                broken[number] = image
             else:
                 chunk.append(image)
         if keep and chunk:

@@ -17,7 +17,12 @@ class InputError(ValueError):
             no setting is at fault.
         value: Value that was received; None if there is none to show.
         cure: Advice on what to do, in one line.
+
+    Attributes:
+        left_out: Path of each picture that had been left out until then, and the reason.
     """
+
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, problem: str, *, setting: str | None = None, value: object = None, cure: str | None = None):
         super().__init__(problem)

@@ -1,8 +1,9 @@
 """Materials of a run: images, split and method, and the images on the devices."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from sesemi.config.checks import wants_extra
 from sesemi.config.registry import is_any_size
 from sesemi.config.sections import DataSettings, ViewSettings
 from sesemi.datasets.base import some
+from sesemi.datasets.folder_state import FolderState
 from sesemi.errors import InputError
 from sesemi.methods import Method
 from sesemi.pipeline import label_files, splits
@@ -34,7 +36,7 @@ class Materials:
         split: Indices of the labeled images and of the other pools.
         steps_per_epoch: Number of updates an epoch.
         data_digest: SHA-256 of the training images and labels.
-        files_sha256: SHA-256 of the files that they came from, see `datasets.files_sha256`.
+        files: Hashes of the files that they came from, see `load_for_run`; empty where nobody has looked.
         pixels: Training images on the devices, with the labels that training may see; None before `place`.
     """
 
@@ -44,7 +46,7 @@ class Materials:
     split: splits.Split
     steps_per_epoch: int
     data_digest: str = ""
-    files_sha256: str | None = None
+    files: dict[str, str | None] = dataclasses.field(default_factory=dict)
     pixels: Pixels | None = None
 
     @property
@@ -98,7 +100,7 @@ def load(config: RunConfig) -> Materials:
         )
     if is_any_size(config.dataset):
         refuse_whitening(config, (config.image_size, config.image_size, 3))
-    files, data, chosen = files_sha256(config), _images(config, smallest), None
+    data, chosen = _images(config, smallest), None
     data = dataclasses.replace(data, notes=(*data.notes, *_one_colour(data.train_images, data.paths)))
     if config.labels_from is not None:
         chosen = label_files.read(
@@ -116,7 +118,7 @@ def load(config: RunConfig) -> Materials:
         data.train_labels,
         config.labels,
         config.seed,
-        classes=len(data.class_names),
+        classes=data.class_names,
         validation=config.validation,
         exclude_labeled=config.exclude_labeled,
         chosen=chosen,
@@ -131,7 +133,7 @@ def load(config: RunConfig) -> Materials:
             cure="leave it out",
         )
     steps = _steps_per_epoch(config, method, data, split)
-    return Materials(config, method, data, split, steps, data.sha256(), files)
+    return Materials(config, method, data, split, steps, data.sha256())
 
 
 def _one_colour(images, paths: Sequence[str] | None) -> list[str]:
@@ -187,9 +189,52 @@ def _images(config: RunConfig, smallest: int) -> datasets.ImageData:
         raise InputError(str(error) or "not enough memory") from error
 
 
-def files_sha256(config: DataSettings) -> str | None:
-    """Return `datasets.files_sha256` of the data of a run."""
-    return datasets.files_sha256(config.dataset, config.data_dir, config.labels_file)
+def load_for_run(config: RunConfig) -> Materials:
+    """Return `load` with hashes of the files, as ``results.json`` has them.
+
+    ``files_sha256`` is of paths, sizes and the table of labels, ``files_times_sha256`` also of when each was changed,
+    ``files_contents_sha256`` of what is in them, for which each is read. ``extra_files_…`` and ``labels_from_…``
+    are the same of the source of extra images and of the file of indices. Where nothing can change, the first is None.
+    """
+    states = _states(config)
+    found, files = load(config), {"files_sha256": None}
+    say = None if config.quiet else Now("read {} files again, to know later whether they have changed")
+    for name, state in states.items():
+        if state.sizes is not None:
+            contents = state.contents(say and (lambda done: say(done, done)))
+            hashes = {"sha256": state.sizes, "times_sha256": state.times, "contents_sha256": contents}
+            files |= {f"{name}_{kind}": value for kind, value in hashes.items()}
+    return dataclasses.replace(found, files=files)
+
+
+def _states(config: RunConfig) -> dict[str, FolderState]:
+    """Return a quick look at the files that a user can change, by what they are for."""
+    found = {}
+    if config.dataset == "folder" and config.data_dir:
+        found["files"] = FolderState(Path(config.data_dir), config.labels_file)
+    kind, _, place = (config.extra_source or "").partition(":")
+    if kind in ("folder", "npy") and place:
+        found["extra_files"] = FolderState(Path(place).expanduser())
+    if config.labels_from is not None:
+        found["labels_from"] = FolderState(Path(config.labels_from))
+    return found
+
+
+def files_have_changed(config: RunConfig, before: Mapping[str, str | None]) -> bool:
+    """Return whether the files of a run have changed since `load_for_run` gave `before`; False if that is unknown.
+
+    What is in them is read only if their sizes are the same, and when they were changed is not.
+    """
+    return any(_has_changed(name, state, before) for name, state in _states(config).items())
+
+
+def _has_changed(name: str, state: FolderState, before: Mapping[str, str | None]) -> bool:
+    sizes, times, contents = (before.get(f"{name}_{kind}sha256") for kind in ("", "times_", "contents_"))
+    if None in (state.sizes, sizes):
+        return False
+    if state.sizes != sizes:
+        return True
+    return contents is not None and state.times != times and state.contents() not in (None, contents)
 
 
 def _reading(config: DataSettings, *, quiet: bool) -> datasets.Reading:
@@ -237,7 +282,7 @@ def in_memory(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
         )
     _one_colour(images, None)
     data = datasets.ImageData(images, labels, images[:0], labels[:0], tuple(class_names))
-    split = splits.split(labels, "all", config.seed, classes=len(class_names), exclude_labeled=config.exclude_labeled)
+    split = splits.split(labels, "all", config.seed, classes=class_names, exclude_labeled=config.exclude_labeled)
     return Materials(config, method, data, split, _steps_per_epoch(config, method, data, split))
 
 

@@ -125,7 +125,7 @@ def _bar():
 
 
 def answers(saved, items: Iterable, progress: Progress, *, views: int) -> Iterator[tuple[Any, Any]]:
-    """Yield batches of pictures with their probabilities. Broken pictures are named on stderr.
+    """Yield batches of pictures with their probabilities. Named on stderr are broken ones and, at the end, remarks.
 
     Args:
         saved: The model.
@@ -143,12 +143,18 @@ def answers(saved, items: Iterable, progress: Progress, *, views: int) -> Iterat
 
     classify, size = classifier(saved, views)
     found = inputs.ahead(inputs.batches(items, inputs.Reader(saved.image_shape, saved.resize), size))
+    remarks: dict[str, list[str]] = {}
     for number, batch in enumerate(found):
         for name, reason in batch.broken:
             progress.note(f"{printable(name)}: left out, it cannot be decoded ({reason})")
         if len(batch.names):
             yield batch, classify(batch.images, number)
+        for name, text in batch.remarks:
+            remarks.setdefault(text, []).append(name)
         progress.add(len(batch.names) + len(batch.broken))
+    for text, names in remarks.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        progress.note(f"{len(names)} pictures: {text}: {printable(names[0])}{more}")
 
 
 def classifier(saved, views: int) -> tuple[Callable, int]:

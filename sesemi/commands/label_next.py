@@ -94,13 +94,15 @@ def _write(args, config, model, table: Path) -> None:
     import numpy as np
 
     from sesemi.assembly import materials as assembly
+    from sesemi.inference import evaluation_sets
     from sesemi.report import pictures
     from sesemi.report.names import drawable
 
     picture = _picture_of(table)
     materials = assembly.load(config)
     data = materials.data
-    if data.class_names != model.class_names or data.train_images.shape[1:] != model.image_shape:
+    same = evaluation_sets.first_other_class(data.class_names, model.class_names) is None
+    if not same or data.train_images.shape[1:] != model.image_shape:
         raise InputError(f"{args.run}: its model was trained on other classes or image sizes than the data have now")
     candidates = _candidates(materials)
     probs = _probabilities(model, data.train_images, candidates)

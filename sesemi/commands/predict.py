@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -156,6 +157,8 @@ def _predict(args) -> None:
                 raise InputError(f"none of {total} pictures could be decoded")
     finally:
         progress.close()
+    for note in itertools.chain(*(source.notes for source in sources)):
+        tell(note)
     _conclude(args, done, total, abstained)
 
 

@@ -1,17 +1,19 @@
 """Test images of a data set, or of a folder, with a model's classes."""
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sesemi import datasets
 from sesemi.config.registry import DATASETS, TFDS
-from sesemi.datasets import image_files
 from sesemi.datasets.base import ImageData, Reading
+from sesemi.datasets.walk import Walk, class_name
 from sesemi.errors import InputError, did_you_mean
 from sesemi.inference.inputs import Item, Reader, Source, rows
+from sesemi.terminal import printable
 
 _HELD_OUT = "give folder with `data_dir=DIR` in place of DIR to have them"
 # Largest size of pixels in memory, in bytes; larger sets are read when they are asked for.
@@ -78,8 +80,9 @@ def _of_registry(
         raise InputError(str(error)) from error
     if len(data.class_names) != len(saved.class_names):
         raise InputError(f"{dataset}: {len(data.class_names)} classes, the model has {len(saved.class_names)}")
-    if saved.has_sidecar and tuple(data.class_names) != tuple(saved.class_names):
-        mine, its = next(pair for pair in zip(data.class_names, saved.class_names, strict=True) if pair[0] != pair[1])
+    different = first_other_class(data.class_names, saved.class_names)
+    if saved.has_sidecar and different:
+        mine, its = different
         raise InputError(f"{dataset}: its classes are not the model's ({mine!r} stands where the model has {its!r})")
     images, side = data.test_images, min(saved.image_shape[:2])
     if min(images.shape[1:3]) < side:
@@ -96,30 +99,57 @@ def _of_registry(
     return rows("test image {}", images), data.test_labels.astype(np.int64), tuple(notes)
 
 
+def first_other_class(data: Sequence[str], model: Sequence[str]) -> tuple[str, str] | None:
+    """Return the first pair of class names that differ, in data and model; None if there is none.
+
+    Models of early versions have the names of folders as they were written, and not by `class_name`.
+    """
+    pairs = itertools.zip_longest(data, model, fillvalue="")
+    return next((pair for pair in pairs if class_name(pair[0]) != class_name(pair[1])), None)
+
+
 def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[str, ...]]:
     root = folder / "test" if (folder / "test").is_dir() else folder
-    number = {name: label for label, name in enumerate(saved.class_names)}
-    paths, labels = [], []
+    walk, paths, labels, there, stray = Walk(root), [], [], set(), 0
     try:
-        classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-        for name in classes:
-            if name not in number and name in ("labeled", "unlabeled", "validation"):
-                raise InputError(
-                    f"{folder}: no test/ in it", cure=f"`dataset=folder` sets labeled pictures aside: {_HELD_OUT}"
-                )
-            if name not in number:
-                known = ", ".join(saved.class_names[:20]) + (", …" if len(saved.class_names) > 20 else "")
-                raise InputError(f"{root / name}: the model has no class {name}; its classes are {known}")
-            found = list(map(str, image_files.find(root / name)))
+        for name, is_folder in walk.children(root):
+            if not is_folder:
+                stray += 1
+                continue
+            label = _class_of(name, folder, root, saved.class_names)
+            there.add(label)
+            found = list(map(str, walk.pictures(root / name)))
             paths += found
-            labels += [number[name]] * len(found)
+            labels += [label] * len(found)
     except OSError as error:
         raise InputError(f"{error.filename}: this folder cannot be read ({error.strerror})") from error
+    passed = walk.passed.notes()
     if not paths:
-        raise InputError(f"{folder}: no picture in it; needed are CLASS/... or test/CLASS/... of the model's classes")
+        needed = "needed are CLASS/... or test/CLASS/... of the model's classes"
+        raise InputError("; ".join([f"{folder}: no picture in it", *passed, needed]))
     Reader(saved.image_shape, saved.resize).refuse(Source(root, len(paths)))
-    missing = [name for name in saved.class_names if name not in classes]
+    missing = [name for label, name in enumerate(saved.class_names) if label not in there]
     notes = [f"no folder for {len(missing)} of the model's classes: {', '.join(missing[:20])}"] if missing else []
-    if stray := sum(1 for entry in os.scandir(root) if image_files.is_picture(entry)):
-        notes.append(f"{stray} pictures in {root} lie in no class folder and are left out")
+    where = printable(str(root))
+    notes += [f"{stray} pictures in {where} lie in no class folder and are left out"] if stray else []
+    notes += [f"{where}: {note}" for note in passed]
     return ((path, Path(path)) for path in paths), np.array(labels, np.int64), tuple(notes)
+
+
+def _class_of(name: str, folder: Path, root: Path, class_names: Sequence[str]) -> int:
+    """Return the label of a class folder: of the class with its very name, or of one that `class_name` makes the same.
+
+    Raises:
+        InputError: The model has no such class.
+    """
+    if name in class_names:
+        return class_names.index(name)
+    alike = [label for label, known in enumerate(class_names) if class_name(known) == class_name(name)]
+    if alike:
+        return alike[0]
+    if name in ("labeled", "unlabeled", "validation"):
+        raise InputError(f"{folder}: no test/ in it", cure=f"`dataset=folder` sets labeled pictures aside: {_HELD_OUT}")
+    known = ", ".join(class_names[:20]) + (", …" if len(class_names) > 20 else "")
+    raise InputError(
+        f"{printable(str(root / name))}: the model has no class {printable(name)}; its classes are {known}"
+    )

@@ -1,5 +1,6 @@
 """Pictures that a user names (files, folders, arrays, test sets), as the input of a model, a batch at a time."""
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sesemi.datasets import image_files, lazy_images
+from sesemi.datasets import decoding, image_files, lazy_images
+from sesemi.datasets.walk import EXTENSIONS, Walk
 from sesemi.errors import InputError
-from sesemi.terminal import one_line
+from sesemi.terminal import one_line, printable
 
 # A name to show, and what is to be decoded: a file, or a row of an array.
 Item = tuple[str, Path | np.ndarray]
 ARRAY = ".npy"
+LOOKED_FOR = f"looked for {', '.join(EXTENSIONS)}"
 _CHUNK = 200
 # Largest size of pixels in memory, in bytes; larger sets are read when they are asked for.
 _LIMIT = 4096 * 2**20
@@ -32,18 +35,20 @@ class Source:
         path: Path of a picture, a folder or a ``.npy`` file.
         count: Number of its pictures.
         images: ``[N, H, W]`` or ``[N, H, W, C]`` uint8 of a ``.npy`` file, not read yet; else None.
+        notes: Lines about what a folder holds beside its pictures.
     """
 
     path: Path
     count: int
     images: np.ndarray | lazy_images.NumpyFile | None = None
+    notes: tuple[str, ...] = ()
 
     def items(self) -> Iterator[Item]:
         """Yield all of them, in order."""
         if self.images is not None:
             yield from rows(f"{self.path}[{{}}]", self.images)
         else:
-            found = image_files.find(self.path) if self.path.is_dir() else (self.path,)
+            found = Walk(self.path).pictures() if self.path.is_dir() else (self.path,)
             yield from ((str(path), path) for path in found)
 
 
@@ -56,12 +61,14 @@ class Batch:
         positions: ``[n]`` int, the places of these among all items, from 0.
         images: ``[n, H, W, C]`` uint8.
         broken: Names of those that came between and cannot be decoded, and the reasons.
+        remarks: Names of pictures to which something was done that their files do not say, and what.
     """
 
     names: list[str]
     positions: np.ndarray
     images: np.ndarray
     broken: list[tuple[str, str]]
+    remarks: list[tuple[str, str]]
 
 
 def gather(paths: Sequence[str]) -> list[Source]:
@@ -76,12 +83,14 @@ def gather(paths: Sequence[str]) -> list[Source]:
 def _source(path: Path) -> Source:
     try:
         if path.is_dir():
-            count = sum(1 for _ in image_files.find(path))
+            walk = Walk(path)
+            count, notes = sum(1 for _ in walk.pictures()), walk.passed.notes()
             if not count:
-                raise InputError(f"{path}: no picture in it; looked for {', '.join(image_files.EXTENSIONS)}")
-            return Source(path, count)
+                raise InputError("; ".join([f"{path}: no picture in it", LOOKED_FOR, *notes]))
+            return Source(path, count, notes=tuple(f"{printable(str(path))}: {note}" for note in notes))
         if not path.is_file():
-            raise InputError(f"{path}: there is no such file or folder")
+            there = "neither a file nor a folder" if os.path.lexists(path) else "there is no such file or folder"
+            raise InputError(f"{path}: {there}")
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be read ({error.strerror})") from error
     if path.suffix.lower() != ARRAY:
@@ -147,8 +156,8 @@ class Reader:
     def _fits(self, shape: tuple[int, ...]) -> bool:
         return shape == self.shape or (*shape, 1) == self.shape
 
-    def __call__(self, what: Path | np.ndarray) -> np.ndarray:
-        """Return one picture ``[H, W, C]`` uint8.
+    def __call__(self, what: Path | np.ndarray, remark: decoding.Remark | None = None) -> np.ndarray:
+        """Return one picture ``[H, W, C]`` uint8; `remark` as in `image_files.decode`.
 
         Raises:
             image_files.BrokenImageError: If it cannot be decoded.
@@ -158,7 +167,7 @@ class Reader:
                 return what.reshape(self.shape)
             color = image_files.resized(what[None], self.shape[0], self._resize)[0]
         else:
-            color = image_files.decode(what, self.shape[0], self._resize)
+            color = image_files.decode(what, self.shape[0], self._resize, remark)
         return color if self.shape[2] == 3 else grey(color)
 
 
@@ -173,8 +182,9 @@ def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="read") as threads:
         while True:
             names, positions, images, broken = [], [], [], []
+            remarks: list[tuple[str, str]] = []
             while chunk := list(itertools.islice(items, size - len(images))):
-                decoded = threads.map(_attempt, itertools.repeat(read), (what for _, (_, what) in chunk))
+                decoded = threads.map(functools.partial(_attempt, read, remarks), (item for _, item in chunk))
                 for (position, (name, _)), image in zip(chunk, decoded, strict=True):
                     if isinstance(image, image_files.BrokenImageError):
                         broken.append((name, str(image)))
@@ -185,12 +195,13 @@ def batches(items: Iterable[Item], read: Reader, size: int) -> Iterator[Batch]:
             if not images and not broken:
                 return
             stacked = np.stack(images) if images else np.empty((0, *read.shape), np.uint8)
-            yield Batch(names, np.array(positions, np.int64), stacked, broken)
+            yield Batch(names, np.array(positions, np.int64), stacked, broken, sorted(remarks))
 
 
-def _attempt(read: Reader, what: Path | np.ndarray) -> np.ndarray | image_files.BrokenImageError:
+def _attempt(read: Reader, remarks: list[tuple[str, str]], item: Item) -> np.ndarray | image_files.BrokenImageError:
+    name, what = item
     try:
-        return read(what)
+        return read(what, lambda text: remarks.append((name, text)))
     except image_files.BrokenImageError as error:
         return error
 

@@ -16,7 +16,7 @@ from sesemi.errors import InputError
 from sesemi.files import write
 from sesemi.inference import model_file
 from sesemi.reading import Schema, json_object, texts
-from sesemi.terminal import one_line
+from sesemi.terminal import one_line, tell
 
 MODEL = "model.keras"
 _NEEDED: Schema = {"class_names": texts, "resize": lambda value: value in ("crop", "pad")}
@@ -101,16 +101,21 @@ def load(place: str | Path) -> Saved:
 def _read(path: Path) -> keras.Model:
     try:
         model_file.refuse(path)
-        # Of each layer that lacks something Keras warns; the error says it once.
-        with warnings.catch_warnings():
+        # Of each layer that lacks something Keras warns; one line says it once.
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("ignore")
-            return keras.models.load_model(path)
+            warnings.filterwarnings("always", category=UserWarning)
+            model = keras.models.load_model(path)
     # Keras raises all kinds of errors for files that are none of its own.
     except Exception as error:
         reason = one_line(str(error).split("List of objects")[0] or error)
         raise InputError(
             f"{path}: not a model that Keras can read ({reason})", cure="get it again, or give a run folder"
         ) from error
+    # Of a model that cannot be read the error says enough.
+    if warned:
+        tell(f"{path}: Keras warns {len(warned)} times, first: {one_line(warned[0].message)}")
+    return model
 
 
 def _read_sidecar(path: Path, classes: int) -> dict[str, Any]:

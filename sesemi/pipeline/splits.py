@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ def split(
     count: int | str,
     seed: int,
     *,
-    classes: int,
+    classes: Sequence[str],
     validation: float = 0.0,
     exclude_labeled: bool = False,
     chosen: tuple[np.ndarray, np.ndarray] | None = None,
@@ -64,7 +65,7 @@ def split(
         count: Number of labeled images, a multiple of the number of classes. The number of those that could be labeled,
             or ``"all"``, takes all.
         seed: Seed of the random choice.
-        classes: Number of classes; each must occur.
+        classes: Names of the classes; each must occur.
         validation: Fraction of the labeled images of every class to hold out; at least one is held out and one is left.
         exclude_labeled: True leaves the labeled images out of the unlabeled pool.
         chosen: Labeled and validation indices that somebody else chose. Then `count` does not matter, and validation
@@ -91,7 +92,8 @@ def split(
         if chosen:
             chosen = (chosen[0], given_validation)
     pools = _chosen_pools(labels, chosen, classes) if chosen else _balanced_pools(labels, count, classes, rng, extra)
-    aside = [_held_out(len(members), 0.0 if chosen and len(chosen[1]) else validation) for members in pools]
+    fraction = 0.0 if chosen and len(chosen[1]) else validation
+    aside = [_held_out(name, len(members), fraction) for name, members in zip(classes, pools, strict=True)]
     held_out = [members[:number] for members, number in zip(pools, aside, strict=True)]
     labeled = [members[number:] for members, number in zip(pools, aside, strict=True)]
     if chosen:
@@ -108,42 +110,44 @@ def split(
     return Split(labeled, held_out, unlabeled)
 
 
-def _balanced_pools(labels: np.ndarray, count: int | str, classes: int, rng, extra: int) -> list[np.ndarray]:
+def _balanced_pools(labels: np.ndarray, count: int | str, classes: Sequence[str], rng, extra: int) -> list[np.ndarray]:
     there = int((labels >= 0).sum())
     everything = there if count == "all" else count
-    check_label_count(everything, classes, there, len(labels) - there - extra)
-    each = None if everything == there else everything // classes
+    check_label_count(everything, len(classes), there, len(labels) - there - extra)
+    each = None if everything == there else everything // len(classes)
     pools = []
-    for label in range(classes):
+    for label, name in enumerate(classes):
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < (each or 1):
             raise InputError(
-                f"class {label} has only {len(members)} images, {each or 1} are needed", setting="labels", value=count
+                f"class {name} has only {len(members)} images, {each or 1} are needed", setting="labels", value=count
             )
         pools.append(members[:each])
     return pools
 
 
-def _chosen_pools(labels: np.ndarray, chosen: tuple[np.ndarray, np.ndarray], classes: int) -> list[np.ndarray]:
+def _chosen_pools(
+    labels: np.ndarray, chosen: tuple[np.ndarray, np.ndarray], classes: Sequence[str]
+) -> list[np.ndarray]:
     for index in chosen[0][labels[chosen[0]] < 0][:1]:
         raise InputError(
             f"image {index} has no label in the data, or is for validation", setting="labels_from", cure="leave it out"
         )
-    pools = [chosen[0][labels[chosen[0]] == label] for label in range(classes)]
-    for label, members in enumerate(pools):
+    pools = [chosen[0][labels[chosen[0]] == label] for label in range(len(classes))]
+    for name, members in zip(classes, pools, strict=True):
         if not len(members):
             raise InputError(
-                f"there is no labeled image of class {label}", setting="labels_from", cure="every class needs one"
+                f"there is no labeled image of class {name}", setting="labels_from", cure="every class needs one"
             )
     return pools
 
 
-def _held_out(members: int, fraction: float) -> int:
+def _held_out(name: str, members: int, fraction: float) -> int:
     if not fraction:
         return 0
     if members < 2:
         raise InputError(
-            "a class with one labeled image has none to spare",
+            f"class {name} has one labeled image and has none to spare",
             setting="validation",
             value=fraction,
             cure="use more `labels`",

@@ -14,6 +14,8 @@ from sesemi.report.names import fonts_for, in_order, plain, short, shown
 _LARGEST_LABELED_MATRIX = 20
 _NO_CURVES = ("epoch", "learning_rate", "mask_ratio", "pseudo_label_accuracy")
 _MISTAKES_IN_A_ROW = 6
+# By this the search for pictures (`sesemi.datasets.own_pictures`) knows that they are no data.
+_MADE_BY = "sesemi"
 
 
 def _png(figure: Figure) -> bytes:
@@ -25,7 +27,7 @@ def _png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         # A letter that the font does not have is shown as a box.
         warnings.filterwarnings("ignore", "Glyph")
-        figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+        figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": _MADE_BY})
     return buffer.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,17 +137,16 @@ class RunFolder:
         if different:
             raise InputError(f"{self.path} holds another run ({'; '.join(different)})", cure=_ANOTHER)
 
-    def refuse_changed_files(self, files_sha256: str | None) -> None:
+    def refuse_changed_files(self, have_changed: Callable[[Mapping[str, Any]], bool]) -> None:
         """Refuse a finished run whose pictures or labels have changed since.
 
         Args:
-            files_sha256: Hash of the files as they are now; None if they cannot be looked at.
+            have_changed: Function from the run's results to whether they have.
 
         Raises:
             InputError: They have changed.
         """
-        before = self.results().get("files_sha256")
-        if before is not None and files_sha256 not in (before, None):
+        if have_changed(self.results()):
             raise InputError(f"{self.path} is finished, and its pictures or labels have changed since", cure=_OR_REMOVE)
 
     def refuse_other_split(self, split: dict[str, Any]) -> None:
@@ -183,10 +183,20 @@ class RunFolder:
             return
         write(self.config_file, to_json(config, origins))
         write(self.environment_file, json.dumps(environment(), indent=2) + "\n")
-        if left_out:
-            text = io.StringIO()
-            table = Writer(text)
-            for row in [("path", "why"), *left_out]:
-                table.row(row)
-            write(self.left_out, text.getvalue())
+        self.write_left_out(left_out)
         write(self.split_file, json.dumps(split) + "\n")
+
+    def write_left_out(self, left_out: Sequence[tuple[str, str]]) -> None:
+        """Write ``left_out.csv``; without any picture in it there is none.
+
+        Args:
+            left_out: Path of each picture that was left out, and the reason.
+        """
+        if not left_out:
+            self.left_out.unlink(missing_ok=True)
+            return
+        text = io.StringIO()
+        table = Writer(text)
+        for row in [("path", "why"), *left_out]:
+            table.row(row)
+        write(self.left_out, text.getvalue())

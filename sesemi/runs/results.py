@@ -71,7 +71,7 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
         "split_sha256": materials.split.digest,
         "data_sha256": materials.data_digest,
         "test_sha256": materials.data.test_sha256(),
-        "files_sha256": materials.files_sha256,
+        **materials.files,
         "versions": versions(),
     }
     stage("drawing the report")

@@ -1,6 +1,7 @@
 """`run(config)`: train, continue after a stop, evaluate, and leave the run folder."""
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def _begin(
     try:
         finished = workers.is_chief() and _take_folder(folder, config, held)
         if not finished:
-            materials = assembly.load(config)
+            materials = _loaded(folder, config)
             if workers.is_chief():
                 folder.refuse_other_split(_split_of(materials))
     except InputError as wrong:
@@ -119,6 +120,20 @@ def _begin(
         return assembly.place(materials), {}
 
 
+def _loaded(folder: RunFolder, config: RunConfig) -> Materials:
+    """Load the data; the chief notes what their files are and, if they are refused, which pictures were left out."""
+    if not workers.is_chief():
+        return assembly.load(config)
+    try:
+        return assembly.load_for_run(config)
+    except InputError as error:
+        if error.left_out and not folder.split_file.exists():
+            folder.write_left_out(error.left_out)
+            where = f"all that is left out is in {folder.left_out}"
+            error.cure = f"{error.cure}; {where}" if error.cure else where
+        raise
+
+
 def _take_folder(folder: RunFolder, config: RunConfig, held: contextlib.ExitStack) -> bool:
     """Lock the run folder until `held` is closed, and return whether the run in it is finished."""
     if config.tensorboard:
@@ -126,7 +141,7 @@ def _take_folder(folder: RunFolder, config: RunConfig, held: contextlib.ExitStac
     held.enter_context(lock(folder.path))
     folder.refuse_other_run(_identity(config), _identity)
     if folder.is_finished:
-        folder.refuse_changed_files(assembly.files_sha256(config))
+        folder.refuse_changed_files(functools.partial(assembly.files_have_changed, config))
         _tidy(folder)
     return folder.is_finished
 

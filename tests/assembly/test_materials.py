@@ -54,3 +54,22 @@ def test_images_of_a_program_need_no_test(rng):
         materials.in_memory(0 * images + labels.astype(np.uint8)[:, None, None, None], labels, ["a", "b"], settings)
     with refused("^--network mini: needs images of at least 8 pixels"):
         materials.in_memory(images[:, :4, :4], labels, ["a", "b"], settings)
+
+
+def test_changes_of_extra_images_and_of_chosen_labels_are_seen(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 8, 8, 3), np.uint8))
+    (tmp_path / "chosen.txt").write_text("".join(f"{i}\n" for i in range(100)))
+    given = {"extra_source": f"npy:{tmp_path / 'x.npy'}", "labels_from": str(tmp_path / "chosen.txt"), "quiet": True}
+    settings, _ = config.resolve({"dataset": "digits", "method": "mean_teacher", "batch_size": 8, **given})
+    found = materials.load_for_run(settings).files
+    assert found["files_sha256"] is None
+    assert not materials.files_have_changed(settings, found)
+    for name in ("x.npy", "chosen.txt"):
+        path = tmp_path / name
+        kept = path.read_bytes()
+        path.write_bytes(kept[:-2] + b"5" + kept[-1:])
+        assert materials.files_have_changed(settings, found)
+        path.write_bytes(kept)
+        assert not materials.files_have_changed(settings, found)
+    # Results of early versions say nothing of them.
+    assert not materials.files_have_changed(settings, {"files_sha256": None})

@@ -1,7 +1,9 @@
+import contextlib
 import csv
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 
 from sesemi.augmentation.views import Augmentation
 from sesemi.commands import classifying, predict
+from sesemi.errors import InputError
 from sesemi.inference import inputs, predictions, saved
 from sesemi.training import export
 from sesemi.training.classifier import Classifier
@@ -77,6 +80,21 @@ def test_lines_in_the_order_given_and_sorted_in_a_folder(colors, pictures, tmp_p
     assert [line[0] for line in lines] == [str(tmp_path / place) for place in places]
     assert [line[1] for line in lines] == ["blue", "red", "red", "green", "blue", "blue"]
     assert all(line[2].endswith(" %") and 90 < float(line[2][:-2]) <= 100 for line in lines)
+
+
+def test_what_a_folder_holds_beside_pictures_is_said(colors, pictures, capsys):
+    for name in ("a.heic", "@eaDir/b.png", "c.pdf"):
+        (pictures / name).parent.mkdir(exist_ok=True)
+        (pictures / name).write_bytes(b"")
+    (pictures / "d.png").symlink_to(pictures / "gone.png")
+    found = inputs.gather([str(pictures)])
+    assert [note.removeprefix(f"{pictures}: ") for note in found[0].notes] == [
+        "passed over: 1 folders of machines: @eaDir",
+        "passed over: 1 links that lead nowhere or in a circle: d.png",
+        "files of other kinds, not read: 1 .heic, 1 .pdf, 1 .txt (HEIC is read after: pip install pillow-heif)",
+    ]
+    assert predict.main([str(colors), str(pictures), "--gpu", "cpu"]) == 0
+    assert set(found[0].notes) <= set(capsys.readouterr().err.splitlines())
 
 
 def test_the_table_has_the_k_most_probable_classes(colors, pictures, tmp_path, capsys):
@@ -306,6 +324,25 @@ def test_a_machine_that_fails_is_one_line(colors, pictures, monkeypatch, capsys)
         assert predict.main([colors, str(pictures)]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert "a/deep/z.png" in line
+
+
+@pytest.mark.parametrize("readable", [False, True])
+def test_warnings_of_keras_are_one_line_or_none(colors, monkeypatch, capsys, recwarn, readable):
+    real = keras.models.load_model
+
+    def warns(path):
+        for number in range(51):
+            warnings.warn(f"container {number} has no group,\nits layers keep fresh weights", stacklevel=2)
+        if not readable:
+            raise ValueError("its weights lie in another file")
+        return real(path)
+
+    monkeypatch.setattr(keras.models, "load_model", warns)
+    with contextlib.nullcontext() if readable else pytest.raises(InputError, match="weights lie in another file"):
+        saved.load(colors)
+    said = f"{colors}/model.keras: Keras warns 51 times, first: container 0 has no group, its layers keep fresh weights"
+    assert capsys.readouterr().err.splitlines() == [said] * readable
+    assert not recwarn.list
 
 
 def test_a_model_that_is_none_is_refused(pictures, tmp_path, capsys):

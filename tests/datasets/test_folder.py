@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from sesemi import datasets
 from sesemi.datasets.base import Reading, held_out
+from sesemi.datasets.folder_state import FolderState
 from tests.messages import refused
 
 SIDE = 8
@@ -39,6 +41,10 @@ def write(path, rng):
 
 def load(root, **how):
     return datasets.load("folder", root, Reading(side=SIDE, **how))
+
+
+def sizes(root, table=None):
+    return FolderState(Path(root), table).sizes
 
 
 def of_paths(data):
@@ -190,28 +196,27 @@ def test_everything_that_is_left_out_is_listed(root):
 def test_what_a_user_can_change_is_seen_without_decoding(root, tmp_path_factory):
     table = tmp_path_factory.mktemp("table") / "x.csv"
     table.write_text("unlabeled/0.png,cat\n")
-    seen = [datasets.files_sha256("folder", str(root), None), datasets.files_sha256("folder", str(root), str(table))]
-    assert seen[0] == datasets.files_sha256("folder", f"{root}/", None)
+    seen = [sizes(root), sizes(root, str(table))]
+    assert seen[0] == sizes(f"{root}/")
     table.write_text("unlabeled/0.png,dog\n")
-    seen.append(datasets.files_sha256("folder", str(root), str(table)))
+    seen.append(sizes(root, str(table)))
     (root / "unlabeled/0.png").rename(root / "labeled/cat/new.png")
-    seen.append(datasets.files_sha256("folder", str(root), None))
+    seen.append(sizes(root))
     assert len(set(seen)) == 4
-    assert datasets.files_sha256("folder", str(root / "gone"), None) is None
-    assert datasets.files_sha256("cifar10", str(root), None) is None
+    assert sizes(root / "gone") is None
 
 
 def test_pictures_that_a_run_left_are_none(flat):
     rows = [[f"in/{i}.png", "ab"[i % 2]] for i in range(4)]
     given = {"labels_file": str(table(flat, rows))}
-    before, look = load(flat, **given).paths, datasets.files_sha256("folder", str(flat), None)
+    before, look = load(flat, **given).paths, sizes(flat)
     for place in ("runs/a", "runs/a/evaluation-test"):
         (flat / place).mkdir(parents=True)
         (flat / place / "confusion.png").write_bytes((flat / "in/0.png").read_bytes())
     for name in ("config.json", "split.json"):
         (flat / "runs/a" / name).write_text("{}")
     assert load(flat, **given).paths == before
-    assert datasets.files_sha256("folder", str(flat), None) == look
+    assert sizes(flat) == look
 
 
 def test_hidden_files_are_none(root):
@@ -239,8 +244,8 @@ def test_training_pictures_that_are_in_the_test(root, where):
 
 
 def test_other_kinds_of_files_are_counted(root):
-    (root / "labeled/cat/x.tif").write_bytes(b"")
-    assert any("1 .tif" in note for note in load(root).notes)
+    (root / "labeled/cat/x.psd").write_bytes(b"")
+    assert any("1 .psd" in note for note in load(root).notes)
 
 
 def fault(root, words, **how):
@@ -366,3 +371,159 @@ def test_a_table_adds_to_the_folders(root):
 def test_tables_that_contradict(root, rows, words):
     fault(root, words, labels_file=str(table(root, rows)))
     fault(root, "none.csv: cannot be read", labels_file=str(root / "none.csv"))
+
+
+def test_pictures_of_this_program_are_no_data(root):
+    from sesemi.report import pictures
+
+    before, look = load(root), sizes(root)
+    grid = pictures.views_grid([("raw", np.zeros((2, SIDE, SIDE, 3), np.uint8))])
+    for name in ("unlabeled/preview.png", "labeled/cat/sheet-pictures.png", "labeled/comparison.png", "views.png"):
+        (root / name).write_bytes(grid)
+    data = load(root, strict=True)
+    assert data.paths == before.paths
+    assert data.sha256() == before.sha256()
+    assert sizes(root) == look
+    assert any(
+        note.startswith("passed over: 4 pictures of this program: labeled/comparison.png") for note in data.notes
+    )
+    assert ("views.png", "passed over: pictures of this program") in data.left_out
+
+
+def test_folders_of_machines_hidden_ones_and_runs_are_no_data(root):
+    before = load(root)
+    for name in ("labeled/@eaDir", "labeled/cat/__MACOSX", "test/$RECYCLE.BIN", "labeled/.secret", "unlabeled/runs/a"):
+        (root / name).mkdir(parents=True)
+        shutil.copy(root / "unlabeled/0.png", root / name)
+    for name in ("config.json", "split.json"):
+        (root / "unlabeled/runs/a" / name).write_text("{}")
+    data = load(root, strict=True)
+    assert data.paths == before.paths
+    assert data.class_names == before.class_names
+    for words in ("3 folders of machines: labeled/@eaDir", "1 hidden folders", "1 folders of runs: unlabeled/runs/a"):
+        assert any(words in note for note in data.notes), words
+
+
+def test_one_rule_for_links(root, tmp_path_factory, rng):
+    other, before = tmp_path_factory.mktemp("other"), load(root)
+    for i in range(2):
+        write(other / f"{i}.png", rng)
+    (root / "labeled/ape").symlink_to(other)
+    (root / "unlabeled/more").symlink_to(other.parent / other.name)
+    (root / "unlabeled/loop").symlink_to(root / "unlabeled")
+    data = load(root)
+    assert data.class_names == ("ape", *before.class_names)
+    assert {"labeled/ape/0.png", "labeled/ape/1.png", "unlabeled/more/0.png", "unlabeled/more/1.png"} <= set(data.paths)
+    assert any("1 links to folders that are read anyway" in note and "unlabeled/loop" in note for note in data.notes)
+
+
+def test_a_circle_of_links_or_a_device_costs_one_picture_and_not_the_folder(root):
+    (root / "labeled/cat/1.png").unlink()
+    (root / "labeled/cat/1.png").symlink_to(root / "labeled/cat/1.png")
+    (root / "labeled/dog/x.png").symlink_to("/dev/zero")
+    (root / "unlabeled/gone.jpg").symlink_to(root / "nothing")
+    data = load(root)
+    assert len(data.train_images) == 20
+    assert data.left_out == (
+        ("labeled/cat/1.png", "passed over: links that lead nowhere or in a circle"),
+        ("unlabeled/gone.jpg", "passed over: links that lead nowhere or in a circle"),
+        ("labeled/dog/x.png", "passed over: devices, pipes or sockets with names of pictures"),
+    )
+    with refused(r"--strict.*2 links that lead nowhere or in a circle: labeled/cat/1.png.*1 devices"):
+        load(root, strict=True)
+
+
+def test_pictures_beside_the_four_folders_are_counted(root, rng):
+    (root / "train/cat").mkdir(parents=True)
+    write(root / "train/cat/0.png", rng)
+    write(root / "lost.png", rng)
+    (note,) = [note for note in load(root).notes if "outside" in note]
+    assert (
+        note == "passed over: 2 pictures outside of labeled/, unlabeled/, validation/, test/: lost.png, train/cat/0.png"
+    )
+
+
+def test_endings_that_cameras_and_browsers_write(root, rng):
+    image = Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8))
+    for name, kind in {"a.jfif": "JPEG", "b.JPE": "JPEG", "c": "PNG", "d.TIF": "TIFF", "e.Tiff": "TIFF"}.items():
+        image.save(root / "labeled/cat" / name, kind)
+        image = image.transpose(Image.Transpose.ROTATE_90)
+    assert {f"labeled/cat/{name}" for name in ("a.jfif", "b.JPE", "c", "d.TIF", "e.Tiff")} <= set(load(root).paths)
+
+
+def test_names_that_are_the_same_but_for_accents_or_space_are_one_class(root, rng):
+    for part, name in (
+        ("labeled", "caf\xe9"),
+        ("labeled", "cafe\u0301"),
+        ("test", "cafe\u0301 "),
+        ("labeled", "cat "),
+        ("validation", "dog "),
+    ):
+        (root / part / name).mkdir(exist_ok=True)
+        write(root / part / name / f"x{len(name)}.png", rng)
+    given = table(root, [["unlabeled/0.png", "cafe\u0301 "], ["unlabeled/1.png", "dog"]])
+    data = load(root, labels_file=str(given))
+    assert data.class_names == ("caf\xe9", "cat", "dog", "sea horse")
+    assert np.bincount(data.train_labels + 1).tolist() == [4, 3, 7, 7, 4]
+    assert np.bincount(data.test_labels).tolist() == [1, 2, 2]
+    (note,) = [note for note in data.notes if "taken for one class" in note]
+    assert note.endswith("'cafe\u0301', 'caf\xe9'; 'cat', 'cat '")
+
+
+def test_a_table_finds_a_file_whatever_the_form_of_its_accents(root, rng):
+    write(root / "unlabeled/cafe\u0301.png", rng)
+    write(root / "unlabeled/both\xe9.png", rng)
+    write(root / "unlabeled/bothe\u0301.png", rng)
+    rows = [["unlabeled/caf\xe9.png", "dog"], ["unlabeled/both\xe9.png", "cat"]]
+    labels = of_paths(load(root, labels_file=str(table(root, rows))))
+    assert labels["unlabeled/cafe\u0301.png"] == 1
+    assert labels["unlabeled/both\xe9.png"] == 0
+    assert labels["unlabeled/bothe\u0301.png"] == -1
+
+
+def test_a_class_that_is_empty_says_why(root, rng):
+    for path in (root / "labeled/dog").iterdir():
+        path.write_bytes(b"")
+    with refused(r"class dog has no labeled picture to train on: 5 left out: labeled/dog/0.png \(broken: ") as error:
+        load(root)
+    assert len(error.value.left_out) == 5
+    shutil.rmtree(root / "labeled/dog")
+    (root / "labeled/dog").mkdir()
+    for i in range(3):
+        (root / f"labeled/dog/{i}.heic").write_bytes(b"")
+    with refused("class dog has no labeled picture to train on: of other kinds, not read: 3 .heic"):
+        load(root)
+    (root / "labeled/dog/0.heic").unlink()
+    (root / "labeled/dog/x.png").symlink_to("nowhere")
+    with refused(r"1 left out: labeled/dog/x.png \(passed over: links that lead.*; of other kinds, not read: 2 .heic"):
+        load(root)
+    shutil.rmtree(root / "test")
+    names = ["labeled/dog/0.png", "labeled/dog/1.png"]
+    for name, in_test in zip(names, held_out(["dog"] * 2, names), strict=True):
+        write(root / name, rng)
+        (root / name).write_bytes((root / name).read_bytes() if in_test else b"")
+    with refused("class dog has no labeled picture to train on: 2 left out: .*; 1 set aside as the test; add some"):
+        load(root)
+
+
+def test_a_test_that_is_empty_says_why(root):
+    for path in (root / "test").rglob("*.png"):
+        path.write_bytes(b"")
+    with refused(r"no whole picture is left in the test: 4 left out: test/cat/0.png \(broken: .* and 1 more; add some"):
+        load(root)
+
+
+def test_pictures_that_are_too_large_are_named_as_such(root, monkeypatch):
+    from sesemi.datasets import decoding
+
+    Image.new("RGB", (300, 300)).save(root / "unlabeled/large.png")
+    monkeypatch.setattr(decoding, "_memory", decoding._Memory(2**19))
+    data = load(root)
+    (note,) = [note for note in data.notes if "too large" in note]
+    assert note.startswith("1 too large, left out: unlabeled/large.png (300 x 300 pixels take 1 MiB to decode, more")
+
+
+def test_what_was_done_to_pictures_is_said(root):
+    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 60).save(root / "unlabeled/deep.png")
+    notes = load(root).notes
+    assert "1 pictures: 16 bits of which 12 are in use, taken as 12 bits: unlabeled/deep.png" in notes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sesemi.datasets import image_files, lazy_images
+from sesemi.datasets import image_files, lazy_images, walk
 
 SIDE = 12
 
@@ -148,7 +148,7 @@ def test_all_files_of_all_folders_in_order(picture, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
-    found = [str(path.relative_to(tmp_path)) for path in image_files.find(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in walk.Walk(tmp_path).pictures()]
     assert found == ["a.jpeg", "b/2.PNG", "b/c/1.png"]
 
 

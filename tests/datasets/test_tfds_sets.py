@@ -11,7 +11,7 @@ from PIL import Image
 
 from sesemi import datasets
 from sesemi.assembly import materials
-from sesemi.datasets import image_files, tfds_sets
+from sesemi.datasets import decoding, image_files, tfds_sets
 from sesemi.errors import InputError
 from tests.messages import refused
 
@@ -172,7 +172,7 @@ def test_pictures_of_other_sizes_are_those_that_files_would_be(tmp_path):
     files = [jpeg(1, 20, 12), jpeg(2, 9, 30), jpeg(3, 8, 8)]
     builder = prepare(tmp_path, "made", {"train": [{"image": file, "label": i} for i, file in enumerate(files)]})
     order = np.array([row["label"] for row in tfds.as_numpy(builder.as_dataset(split="train"))])
-    for resize in image_files.RESIZE:
+    for resize in decoding.RESIZE:
         parts = load("made", tmp_path, side=10, resize=resize)
         np.testing.assert_array_equal(parts.labels, order)
         np.testing.assert_array_equal(parts.labeled, [image_files.decode(files[i], 10, resize) for i in order])

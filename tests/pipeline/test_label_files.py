@@ -103,15 +103,15 @@ def test_only_a_file_is_read(tmp_path):
 
 def test_a_split_of_a_file_has_its_images():
     chosen = (np.array([0, 1, 2, 4]), np.array([], int))
-    split = splits.split(LABELS, "file", 0, classes=3, chosen=chosen)
+    split = splits.split(LABELS, "file", 0, classes="abc", chosen=chosen)
     assert split.labeled.tolist() == [0, 1, 2, 4]
     assert split.unlabeled.tolist() == list(range(9))
-    split = splits.split(LABELS, "file", 0, classes=3, chosen=(chosen[0], np.array([5])), exclude_labeled=True)
+    split = splits.split(LABELS, "file", 0, classes="abc", chosen=(chosen[0], np.array([5])), exclude_labeled=True)
     assert split.validation.tolist() == [5]
     assert split.unlabeled.tolist() == [3, 6, 7, 8]
     everything = (np.arange(9), np.array([], int))
-    held_out = splits.split(LABELS, "file", 0, classes=3, chosen=everything, validation=0.34)
+    held_out = splits.split(LABELS, "file", 0, classes="abc", chosen=everything, validation=0.34)
     assert len(held_out.validation) == 3
     assert len(held_out.labeled) == 6
-    with refused("class 2"):
-        splits.split(LABELS, "file", 0, classes=3, chosen=(np.array([0, 1]), np.array([], int)))
+    with refused("no labeled image of class c"):
+        splits.split(LABELS, "file", 0, classes="abc", chosen=(np.array([0, 1]), np.array([], int)))

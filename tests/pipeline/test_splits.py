@@ -13,7 +13,7 @@ def labels():
 
 
 def test_split_is_balanced_and_a_function_of_labels_count_and_seed(labels):
-    first, again, other = (splits.split(labels, 50, seed, classes=5) for seed in (1, 1, 2))
+    first, again, other = (splits.split(labels, 50, seed, classes="01234") for seed in (1, 1, 2))
     assert np.bincount(labels[first.labeled]).tolist() == [10] * 5
     assert first.digest == again.digest != other.digest
     assert (np.diff(first.labeled) > 0).all()
@@ -22,25 +22,25 @@ def test_split_is_balanced_and_a_function_of_labels_count_and_seed(labels):
 
 def test_split_does_not_depend_on_the_global_random_state(labels):
     np.random.seed(0)
-    first = splits.split(labels, 50, 1, classes=5)
+    first = splits.split(labels, 50, 1, classes="01234")
     np.random.seed(1)
-    assert splits.split(labels, 50, 1, classes=5).digest == first.digest
+    assert splits.split(labels, 50, 1, classes="01234").digest == first.digest
 
 
 @pytest.mark.parametrize("count", ["all", 300])
 def test_all_labels_keep_every_image_even_unbalanced(labels, count):
-    np.testing.assert_array_equal(splits.split(labels, count, 0, classes=5).labeled, np.arange(300))
+    np.testing.assert_array_equal(splits.split(labels, count, 0, classes="01234").labeled, np.arange(300))
 
 
 def test_exclude_labeled(labels):
-    found = splits.split(labels, 50, 1, classes=5, exclude_labeled=True)
+    found = splits.split(labels, 50, 1, classes="01234", exclude_labeled=True)
     assert not set(found.labeled) & set(found.unlabeled)
     assert len(found.unlabeled) == 250
 
 
 def test_validation_is_held_out_of_both_pools(labels):
-    whole = splits.split(labels, 50, 1, classes=5)
-    found = splits.split(labels, 50, 1, classes=5, validation=0.2)
+    whole = splits.split(labels, 50, 1, classes="01234")
+    found = splits.split(labels, 50, 1, classes="01234", validation=0.2)
     assert np.bincount(labels[found.validation]).tolist() == [2] * 5
     assert not set(found.validation) & (set(found.labeled) | set(found.unlabeled))
     assert sorted([*found.validation, *found.labeled]) == whole.labeled.tolist()
@@ -53,13 +53,13 @@ def test_validation_is_held_out_of_both_pools(labels):
         (0, {}, "at least one image a class"),
         (305, {}, "only 300 training images"),
         (250, {}, "class 0 has only 40 images, 50 are needed"),
-        (5, {"validation": 0.5}, "has none to spare"),
+        (5, {"validation": 0.5}, "class 0 has one labeled image and has none to spare"),
         ("all", {"exclude_labeled": True}, "no image is left"),
     ],
 )
 def test_impossible_splits_are_refused(labels, count, options, words):
     with refused(words):
-        splits.split(labels, count, 0, classes=5, **options)
+        splits.split(labels, count, 0, classes="01234", **options)
 
 
 def test_more_labels_than_there_are_is_said_of_labels():
@@ -72,11 +72,11 @@ def test_more_labels_than_there_are_is_said_of_labels():
 
 def test_a_missing_class_is_refused_and_not_dropped(labels):
     with refused("class 5 has only 0 images"):
-        splits.split(labels, 60, 0, classes=6)
+        splits.split(labels, 60, 0, classes="012345")
 
 
 def test_json_holds_the_indices_and_the_hash(labels):
-    found = splits.split(labels, 50, 1, classes=5)
+    found = splits.split(labels, 50, 1, classes="01234")
     text = json.loads(found.to_json())
     assert text["labeled"] == found.labeled.tolist()
     assert text["sha256"] == found.digest
@@ -84,7 +84,7 @@ def test_json_holds_the_indices_and_the_hash(labels):
 
 def test_images_without_labels_given_validation_and_extra_ones():
     labels = np.array([0, 1, 0, 1, -1, -1, 0, 1, 0, -1, -1])
-    how = {"classes": 2, "given_validation": np.array([6, 7]), "extra": 2}
+    how = {"classes": "01", "given_validation": np.array([6, 7]), "extra": 2}
     split = splits.split(labels, "all", 0, **how)
     assert split.labeled.tolist() == [0, 1, 2, 3, 8]
     assert split.validation.tolist() == [6, 7]

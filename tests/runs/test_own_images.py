@@ -417,7 +417,28 @@ def test_a_finished_run_on_other_pictures_is_not_taken_for_this_one(digits, tmp_
     assert row["path"] == "unlabeled/bad.png"
     assert row["why"].startswith("broken: neither")
     assert run(tmp_path, "a", **given)[0] == found
-    next((root / "unlabeled").glob("1*.png")).rename(root / "labeled/digit 1/new.png")
+    # Other times alone are no change, and neither is a picture that this program has made.
+    one, other = root / "unlabeled/one.png", sorted((root / "unlabeled").glob("1*.png"))[0]
+    os.utime(other)
+    (root / "unlabeled/preview.png").write_bytes((folder / "views.png").read_bytes())
+    assert run(tmp_path, "a", **given)[0] == found
+    kept = other.read_bytes()
+    changed = bytearray(kept)
+    changed[-20] ^= 1
+    other.write_bytes(changed)
+    with refused("is finished, and its pictures or labels have changed since"):
+        run(tmp_path, "a", **given)
+    # A run of an early version has no hash of what is in the files.
+    old = {name: value for name, value in found.items() if name not in ("files_contents_sha256", "files_times_sha256")}
+    (folder / "results.json").write_text(json.dumps(old))
+    assert run(tmp_path, "a", **given)[0] == old
+    (folder / "results.json").write_text(json.dumps(found))
+    other.write_bytes(kept)
+    assert run(tmp_path, "a", **given)[0] == found
+    other.rename(one)
+    with refused("is finished, and its pictures or labels have changed since"):
+        run(tmp_path, "a", **given)
+    one.rename(root / "labeled/digit 1/new.png")
     with refused("is finished, and its pictures or labels have changed since"):
         run(tmp_path, "a", **given)
     with refused("made for other images"):
@@ -425,6 +446,28 @@ def test_a_finished_run_on_other_pictures_is_not_taken_for_this_one(digits, tmp_
     # The results stay although the pictures are gone.
     shutil.rmtree(root)
     assert run(tmp_path, "a", **given)[0] == found
+
+
+def test_a_run_that_is_refused_leaves_the_list_of_what_was_left_out(digits, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(digits, root)
+    for path in (root / "labeled/digit 3").iterdir():
+        path.write_bytes(b"")
+    (root / "labeled/digit 3/x.png").symlink_to("nowhere")
+    with refused(r"class digit 3 has no labeled.*: 5 left out: .* and 2 more; .*; all that is left out is in .*"):
+        run(tmp_path, "a", data_dir=str(root), method="supervised")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir() if not path.name.startswith(".")) == ["left_out.csv"]
+    with open(tmp_path / "a/left_out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows if row["why"].startswith("passed over: links")] == ["labeled/digit 3/x.png"]
+    assert sum(row["why"].startswith("broken: ") for row in rows) == 4
+    with refused("--strict: .*4 broken, left out.*; all that is left out is in .*b/left_out.csv"):
+        run(tmp_path, "b", data_dir=str(root), method="supervised", strict=True)
+    # A run that begins there afterwards has its own list, or none.
+    from sesemi.runs.folder import RunFolder
+
+    RunFolder(tmp_path / "a").write_left_out(())
+    assert not (tmp_path / "a/left_out.csv").exists()
 
 
 def test_evaluations_of_folders_of_one_name_lie_beside_each_other(finished, digits, tmp_path):
