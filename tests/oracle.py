@@ -11,7 +11,7 @@ from sesemi.primitives import rng as random
 
 CLASSES, PIXELS = 3, 8
 TINY = np.longdouble("1e-4900")
-SIZES = Sizes(features=PIXELS, classes=CLASSES, images=9, values=PIXELS)
+SIZES = Sizes(features=PIXELS, classes=CLASSES, images=9, values=PIXELS, labeled=3)
 INDEX = np.array([7, 2, 5, 0])
 
 

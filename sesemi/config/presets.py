@@ -8,6 +8,7 @@ from sesemi.config.sections import SETTINGS
 from sesemi.config.sources import (
     ADDED,
     ELSEWHERE,
+    LAINE,
     LIKE_FIXMATCH,
     MIXMATCH,
     OURS,
@@ -187,6 +188,8 @@ def _of_dataset(method: str, dataset: str, network: str) -> dict[str, tuple[Any,
 
 def arguments(method: str, dataset: str, network: str) -> dict[str, Preset]:
     """Return the hyper-parameters that differ from the defaults of the method's class on this data set and network."""
+    if (dataset == "digits" or is_any_size(dataset)) and method in ("pi_model", "temporal_ensembling"):
+        return {"weight": Preset(100.0, LAINE), "by_labels": Preset(True, LAINE)}
     if dataset == "digits" and method == "noisy_student":
         return {"rounds": Preset(2, OURS)}
     if dataset == "digits" and method in _AVERAGED:

@@ -8,12 +8,13 @@ USB = "Semi-supervised-learning (USB), CIFAR-10 and SVHN; Sohn et al. 2020, arXi
 STRONG_VIEW = "Sohn et al. 2020, arXiv:2001.07685 (RandAugment, then Cutout)"
 LIKE_FIXMATCH = "as FixMatch in USB; the method's own paper fine-tunes larger networks"
 SCARCE = "ScarceClassifier (promotion from half of the run on, every twentieth of it)"
+LAINE = "Laine & Aila 2017, arXiv:1610.02242, §3: w_max M/N with w_max = 100"
 OURS = "sesemi's own choice"
 ELSEWHERE = "as Tran 2019 on other data"
 # A data set or a method that somebody added has no paper here that could be quoted.
 ADDED = "as Tran 2019, who had neither this method nor these data"
 # Values of these sources are called the paper's; all others are defaults.
-PAPERS = (PAPER, TRICKS, TARVAINEN, MIXMATCH, USB, STRONG_VIEW)
+PAPERS = (PAPER, TRICKS, TARVAINEN, MIXMATCH, USB, STRONG_VIEW, LAINE)
 
 
 def origin(source: str) -> str:

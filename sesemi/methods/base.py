@@ -92,6 +92,7 @@ class Sizes:
         unlabeled: Number of training images that the unlabeled batches are drawn from; None where it is unknown.
         values: Number of values in the trunk's feature map, not averaged: height x width x features. None where it is
             unknown.
+        labeled: Number of training images with a label; None where it is unknown.
     """
 
     features: int
@@ -99,6 +100,18 @@ class Sizes:
     images: int | None
     unlabeled: int | None = None
     values: int | None = None
+    labeled: int | None = None
+
+    def share_of_labels(self, method: str) -> float:
+        """Return the part of the training images that has a label, M / N in Laine & Aila 2017.
+
+        Raises:
+            InputError: It is unknown.
+        """
+        if not self.images or self.labeled is None:
+            cure = "give the model its pixels"
+            raise InputError(f"{method} has to know how many images have a label", setting="by_labels", cure=cure)
+        return self.labeled / self.images
 
 
 class Method(keras.layers.Layer):

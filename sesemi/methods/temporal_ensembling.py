@@ -21,6 +21,8 @@ class TemporalEnsembling(Method):
 
     Args:
         weight: Weight w of the mean over all elements, 30 in the "Tricks" project.
+        by_labels: True multiplies the weight by M/N, with M of N training images labeled: the paper's, with a weight of
+            100.
         alpha: Decay a, 0.6 in the paper.
         update: ``epoch`` as in the paper. With ``iteration`` the current output enters the average before the target is
             read (iTempens of the "Tricks" project).
@@ -38,6 +40,7 @@ class TemporalEnsembling(Method):
     def __init__(
         self,
         weight: float = 30.0,
+        by_labels: bool = False,
         alpha: float = 0.6,
         update: str = "epoch",
         average: str = "probs",
@@ -46,20 +49,22 @@ class TemporalEnsembling(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.weight, self.alpha, self.update, self.average = weight, alpha, update, average
-        self.ramp, self.ramp_up = ramp, ramp_up
+        self.weight, self.by_labels, self.alpha = weight, by_labels, alpha
+        self.update, self.average = update, average
+        self.ramp, self.ramp_up, self.share = ramp, ramp_up, 1.0
 
     def build(self, sizes):
         """Create Z and k."""
         self.ensemble = self.table(sizes, "ensemble", sizes.classes)
         self.updates = self.table(sizes, "updates", 1)
+        self.share = sizes.share_of_labels("temporal_ensembling") if self.by_labels else 1.0
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
         """Return the supervised cross-entropy and the distance to the ensemble."""
         logits, logits_u = student.together(batch.labeled, *batch.unlabeled)
         target, known = self.targets(batch.index, logits_u)
-        weight = self.weight * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
+        weight = self.weight * self.share * schedules.ramp(self.ramp, batch.progress, self.ramp_up)
         return {
             "supervised": losses.cross_entropy(batch.labels, logits),
             "consistency": weight * losses.mse(target, losses.softmax(logits_u), known),

@@ -85,7 +85,8 @@ class SemiSupervisedModel(keras.Model):
         method.check()
         height, width, features = classifier.trunk.output_shape[1:]
         values = None if None in (height, width) else height * width * features
-        method.build(Sizes(features, classifier.num_classes, images, unlabeled_images, values))
+        labeled = None if pixels is None else int((pixels.labels.numpy() >= 0).sum())
+        method.build(Sizes(features, classifier.num_classes, images, unlabeled_images, values, labeled))
         if method.students > 1:
             self.student_number = self.add_weight(name="student_number", initializer="zeros", trainable=False)
         # With several workers, these tell whether this one was asked to stop, and whether any was, as of the last step.

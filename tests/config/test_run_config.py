@@ -358,3 +358,11 @@ def test_what_somebody_adds_is_in_no_paper(method, dataset, monkeypatch):
 def test_what_is_in_a_paper_says_so(monkeypatch):
     assert origins_of("sesemi", "cifar10", monkeypatch)["momentum"] == "paper: " + sources.PAPER
     assert origins_of("fixmatch", "svhn", monkeypatch)["epochs"] == "paper: " + sources.USB
+
+
+def test_the_weight_of_laine_and_aila_follows_the_labels_on_small_sets():
+    for dataset in ({"dataset": "digits"}, {"dataset": "folder", "data_dir": "x"}):
+        found, origins = resolve(method="pi_model", **dataset)
+        assert found.arguments == {"weight": 100.0, "by_labels": True}
+        assert origins["arguments.weight"].startswith("paper: Laine & Aila 2017")
+    assert resolve(method="pi_model", dataset="cifar10")[0].arguments == {}

@@ -42,6 +42,21 @@ def test_pi_model(scale, count):
     close(found["consistency"], 30 * ramp(0.5 / 0.8) * mse(world.p(world.u[0]), world.p(world.u[1])))
 
 
+@pytest.mark.parametrize("name", ["pi_model", "temporal_ensembling"])
+def test_the_weight_follows_the_share_of_labels_as_in_the_paper(name):
+    """Three of nine images are labeled: 100 M/N is a third of 100."""
+    how = {"weight": 100.0, "ramp": "none"} | ({"update": "iteration"} if name == "temporal_ensembling" else {})
+    found = []
+    for by_labels in (False, True):
+        method, world = METHODS[name](**how, by_labels=by_labels), World(2 if name == "pi_model" else 1)
+        world.terms(method)
+        found.append(float(world.terms(method)["consistency"]))
+    assert found[0] > 0
+    np.testing.assert_allclose(found[1], found[0] / 3, rtol=1e-5)
+    with pytest.raises(ValueError, match="by_labels: pi_model has to know"):
+        METHODS["pi_model"](by_labels=True).build(Sizes(features=PIXELS, classes=CLASSES, images=9))
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_pi_model_trains_one_side_or_both(both):
     """The gradient with respect to each view's images: of the second it is zero unless asked for."""

@@ -65,7 +65,7 @@ def test_impossible_splits_are_refused(labels, count, options, words):
 def test_more_labels_than_there_are_is_said_of_labels():
     labels = np.concatenate([np.repeat(np.arange(5), 20), np.full(1562, -1)])
     with refused("only 100 of 1662 training images have a label; use 100 or all"):
-        splits.split(labels, 2000, 0, classes=5)
+        splits.split(labels, 2000, 0, classes=list("abcde"))
     with refused("there are only 100 training images"):
         splits.split(labels[:100], 2000, 0, classes=5)
 
