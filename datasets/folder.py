@@ -4,6 +4,7 @@ import functools
 import hashlib
 import itertools
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -175,10 +176,14 @@ def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]
             value=root,
             cure=f"needed are {TREE}, or a `labels_file` with labels",
         )
+    encoding = sys.getfilesystemencoding()
     for name in names:
         if not name.isprintable():
             raise InputError(
-                f"the name of class {name!a} cannot be shown", setting="data_dir", value=root, cure="rename it"
+                f"the name of class {name!a} cannot be shown",
+                setting="data_dir",
+                value=root,
+                cure="rename it" if encoding == "utf-8" else f"names are read as {encoding}; set PYTHONUTF8=1",
             )
     if len(names) == 1:
         raise InputError(

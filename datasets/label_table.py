@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import functools
 import io
 import os
 import re
@@ -190,6 +191,9 @@ class Places:
     Args:
         paths: Paths of the pictures that were found.
         root: Folder that paths of the table begin at.
+
+    Attributes:
+        otherwise: Each path that is written in another way than its file, and that file.
     """
 
     def __init__(self, paths: Iterable[str], root: Path):
@@ -197,12 +201,7 @@ class Places:
         # Files are found by the path that is written, or by the one that its links lead to.
         self._places = {os.path.realpath(path): path for path in paths}
         self._places |= {os.path.abspath(path): path for path in paths}
-        self._alike: dict[str, set[str]] = {}
-        for path in paths:
-            whole = os.path.abspath(path)
-            for form in {_alike(whole), _alike(os.path.splitext(whole)[0])}:
-                self._alike.setdefault(form, set()).add(path)
-        self.otherwise: list[str] = []
+        self._paths, self.otherwise = paths, list[str]()
 
     def find(self, line: Line) -> str | None:
         """Return the path of a line's picture, as it was found, or of a file that was not; None if there is none.
@@ -225,6 +224,16 @@ class Places:
             for found in alike:
                 return self._noted(line, None, found)
         return None
+
+    @functools.cached_property
+    def _alike(self) -> dict[str, set[str]]:
+        """Pictures by their paths, with and without ending, in a form that is equal for names that look the same."""
+        found: dict[str, set[str]] = {}
+        for path in self._paths:
+            whole = os.path.abspath(path)
+            for form in {_alike(whole), _alike(os.path.splitext(whole)[0])}:
+                found.setdefault(form, set()).add(path)
+        return found
 
     def add(self, path: str) -> None:
         """Remember a file that was not found before."""
