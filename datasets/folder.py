@@ -15,7 +15,7 @@ import numpy as np
 from sesemi.datasets import image_files, label_table
 from sesemi.datasets.base import ImageData, Reading, held_out, some
 from sesemi.datasets.lazy_images import ImageFiles, compact, only
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.reading import content
 from sesemi.terminal import printable
 
@@ -198,7 +198,7 @@ def _class_names(found: list[_File], classes: set[str], root: Path) -> list[str]
                 f"{printable(_short(file.path, root))}: no labeled picture is of class {file.name}",
                 setting="data_dir",
                 value=root,
-                cure=f"labeled are {', '.join(names[:20])}",
+                cure=f"{did_you_mean(file.name, names) or ''} labeled are {', '.join(names[:20])}".lstrip(),
             )
     return names
 

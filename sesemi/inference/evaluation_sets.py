@@ -109,7 +109,10 @@ def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[s
                 )
             if name not in number:
                 known = ", ".join(saved.class_names[:20]) + (", …" if len(saved.class_names) > 20 else "")
-                raise InputError(f"{root / name}: the model has no class {name}; its classes are {known}")
+                raise InputError(
+                    f"{root / name}: the model has no class {name}; its classes are {known}",
+                    cure=did_you_mean(name, saved.class_names),
+                )
             found = list(map(str, image_files.find(root / name)))
             paths += found
             labels += [number[name]] * len(found)
