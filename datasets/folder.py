@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sesemi.datasets import image_files, label_table
+from sesemi.datasets import image_files, label_meaning, label_table
 from sesemi.datasets.base import ImageData, Reading, held_out, some
 from sesemi.datasets.lazy_images import ImageFiles, compact, only
 from sesemi.errors import InputError, did_you_mean
@@ -142,8 +142,8 @@ def _pictures(root: Path) -> Iterator[Path]:
 def _apply_table(found: list[_File], classes: set[str], root: Path, table: Path) -> list[str]:
     """Give pictures the labels of a table; return notes about what was read in another way than it is written."""
     files = {file.path: file for file in found}
-    places, (lines, notes) = label_table.Places(files, root), label_table.read(table)
-    labels, given = label_table.Labels(table, lines, classes), {}
+    places, (lines, notes) = label_meaning.Places(files, root), label_table.read(table)
+    labels, given = label_meaning.Labels(table, lines, classes), {}
     for line in lines:
         try:
             path = places.find(line)
