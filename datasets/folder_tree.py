@@ -1,14 +1,15 @@
 """Pictures of a user with their parts and classes, as folders and a table of labels name them; not read yet."""
 
 import os
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from sesemi.datasets import label_table
+from sesemi.datasets import label_meaning, label_table
 from sesemi.datasets.base import some
 from sesemi.datasets.walk import Passed, Walk, class_name
-from sesemi.errors import InputError
+from sesemi.errors import InputError, did_you_mean
 from sesemi.terminal import printable
 
 # In this order they are read and held: training images are in front of the test.
@@ -144,8 +145,8 @@ def apply_table(tree: Tree, root: Path, table: Path) -> list[str]:
         InputError: The table cannot be read, names a file that is not there, or contradicts itself or the folders.
     """
     files = {file.path: file for file in tree.files}
-    places, (lines, notes) = label_table.Places(files, root), label_table.read(table)
-    labels, given = label_table.Labels(table, lines, set(tree.folders)), {}
+    places, (lines, notes) = label_meaning.Places(files, root), label_table.read(table)
+    labels, given = label_meaning.Labels(table, lines, set(tree.folders)), {}
     for line in lines:
         try:
             path = places.find(line)
@@ -184,10 +185,14 @@ def class_names(tree: Tree, root: Path) -> list[str]:
             value=root,
             cure=f"needed are {TREE}, or a `labels_file` with labels",
         )
+    encoding = sys.getfilesystemencoding()
     for name in names:
         if not name or not name.isprintable():
             raise InputError(
-                f"the name of class {name!a} cannot be shown", setting="data_dir", value=root, cure="rename it"
+                f"the name of class {name!a} cannot be shown",
+                setting="data_dir",
+                value=root,
+                cure="rename it" if encoding == "utf-8" else f"names are read as {encoding}; set PYTHONUTF8=1",
             )
     if len(names) == 1:
         raise InputError(
@@ -202,7 +207,7 @@ def class_names(tree: Tree, root: Path) -> list[str]:
                 f"{printable(short(file.path, root))}: no labeled picture is of class {printable(file.name)}",
                 setting="data_dir",
                 value=root,
-                cure=f"labeled are {', '.join(names[:20])}",
+                cure=f"{did_you_mean(file.name, names) or ''} labeled are {', '.join(names[:20])}".lstrip(),
             )
     return names
 

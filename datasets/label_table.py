@@ -1,33 +1,18 @@
 """Table ``path,label`` in a CSV file, which gives pictures their classes, as people and spreadsheets write it."""
 
 import csv
-import difflib
 import io
-import os
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sesemi import reading, tables
-from sesemi.datasets.base import some
+from sesemi import reading
 from sesemi.errors import InputError
 from sesemi.terminal import one_line, printable
 
 LARGEST_MIB = 64
+# Byte order mark, which stands before a text, and in the middle of texts that were put one behind the other.
+MARK = "\ufeff"
 _LONGEST_LABEL = 255
-_MARK = "\ufeff"
-# Words of spreadsheets and of pandas for a cell without a value, unless a class has that name.
-_NO_LABEL = frozenset(("", "nan", "NaN", "NAN", "<NA>", "None", "null", "NULL", "NaT", "#N/A", "N/A"))
-# pandas writes -1 as -1.0 in a column with gaps; word processors write a longer minus.
-_MINUS_ONE, _WHOLE, _NUMBER = (
-    re.compile("[-\u2212\u2013]1(\\.0*)?"),
-    re.compile(r"(\d+)\.0+"),
-    re.compile(r"\d+(\.\d+)?"),
-)
-_LIKE = 0.75
 
 
 @dataclass(frozen=True)
@@ -59,31 +44,31 @@ def read(path: Path) -> tuple[list[Line], list[str]]:
     try:
         text = reading.text_of(path, LARGEST_MIB)
         source = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text))
-        rows = [(source.line_num, row) for row in source if any(cell.strip(_MARK + " ,;\t") for cell in row)]
+        rows = [(source.line_num, row) for row in source if any(cell.strip(MARK + " ,;\t") for cell in row)]
     except OSError as error:
-        raise _error(path, f"cannot be read ({error.strerror})") from error
+        raise refused(path, f"cannot be read ({error.strerror})") from error
     except (csv.Error, ValueError) as error:
-        raise _error(path, f"not a table of path,label ({one_line(error)})") from error
+        raise refused(path, f"not a table of path,label ({one_line(error)})") from error
     found, headers, columns = [], 0, {"path": 0, "label": 1}
     for number, row in rows:
-        header = [cell.strip(_MARK + ' "').lower() for cell in row]
+        header = [cell.strip(MARK + ' "').lower() for cell in row]
         if "path" in header and ("label" in header or not (found or headers)):
             if "label" not in header:
-                raise _error(path, f"its header {printable(','.join(row), 200)} has no column 'label'")
+                raise refused(path, f"its header {printable(','.join(row), 200)} has no column 'label'")
             headers, columns = headers + 1, {name: place for place, name in reversed(list(enumerate(header)))}
             continue
         found.append(_line(path, number, row, columns))
     if not any(line.label.strip() for line in found):
-        raise _error(path, f"no label is filled in: the column 'label' is empty in all {len(found)} lines")
+        raise refused(path, f"no label is filled in: the column 'label' is empty in all {len(found)} lines")
     return found, [f"{path.name}: {headers - 1} more header lines passed over"] * (headers > 1)
 
 
 def _separator(text: str) -> str:
     """Return what separates the columns: of those in the first line, the first that a header or all lines agree on."""
-    lines = [line for line in text.splitlines() if line.strip(_MARK + " ,;\t")][:100]
+    lines = [line for line in text.splitlines() if line.strip(MARK + " ,;\t")][:100]
     there = [mark for mark in ",;\t" if lines and mark in lines[0]] or [","]
     for mark in there:
-        if {"path", "label"} <= {cell.strip(_MARK + ' "').lower() for cell in lines[0].split(mark)} if lines else False:
+        if {"path", "label"} <= {cell.strip(MARK + ' "').lower() for cell in lines[0].split(mark)} if lines else False:
             return mark
     return next((mark for mark in there if all(mark in line for line in lines)), there[0])
 
@@ -91,166 +76,14 @@ def _separator(text: str) -> str:
 def _line(path: Path, number: int, row: list[str], columns: dict[str, int]) -> Line:
     if len(row) <= max(columns["path"], columns["label"]):
         there = printable(",".join(row), 60)
-        raise _error(path, f"line {number} is not path,label with a comma between: {there}")
+        raise refused(path, f"line {number} is not path,label with a comma between: {there}")
     label = row[columns["label"]]
     if len(label) > _LONGEST_LABEL:
-        raise _error(path, f"line {number}: a label of {len(label)} letters; at most {_LONGEST_LABEL} are a name")
+        raise refused(path, f"line {number}: a label of {len(label)} letters; at most {_LONGEST_LABEL} are a name")
     guess = columns.get("guess") if {"guess", "probability", "score"} <= columns.keys() else None
     return Line(number, row[columns["path"]], label, None if guess is None or guess >= len(row) else row[guess])
 
 
-def _error(path: Path, problem: str, cure: str | None = None) -> InputError:
+def refused(path: Path, problem: str, cure: str | None = None) -> InputError:
+    """Return the error for a table."""
     return InputError(problem, setting="labels_file", value=path, cure=cure)
-
-
-def same(name: str) -> str:
-    """Return a form of a name that is equal for names that look the same: accents, spaces at the ends."""
-    return unicodedata.normalize("NFC", name.strip(_MARK + " \t\r\n"))
-
-
-class Labels:
-    """Classes that the labels of a table mean.
-
-    Args:
-        path: Path of the table, for messages.
-        lines: Lines of the table.
-        classes: Names of the classes that have a folder.
-    """
-
-    def __init__(self, path: Path, lines: Iterable[Line], classes: set[str]):
-        self._path, self._lines, self._classes = path, list(lines), classes
-        self._names = {same(name): name for name in sorted(classes)}
-        plain = [same(line.label) for line in self._lines]
-        numbers = [label for label in plain if _NUMBER.fullmatch(label)]
-        # A column of whole numbers with gaps is one of floats for pandas.
-        self._whole = all(label.isdecimal() or _WHOLE.fullmatch(label) for label in numbers)
-        self._otherwise: Counter[str] = Counter()
-        self._without: Counter[str] = Counter()
-
-    def class_of(self, line: Line) -> str | None:
-        """Return the class of a line; None if it has no label."""
-        cell = line.label if line.guess is None else tables.original(line.label)
-        if cell in self._classes:
-            return cell
-        label = same(cell)
-        if label not in self._names and (label in _NO_LABEL or _MINUS_ONE.fullmatch(label)):
-            self._without[label] += 1
-            return None
-        whole = _WHOLE.fullmatch(label)
-        if whole and label not in self._names and (self._whole or whole[1] in self._names):
-            label = whole[1]
-        name = self._names.get(label, label)
-        if name != cell.strip():
-            self._otherwise[f"{cell!r} as {name!r}"] += 1
-        return name
-
-    def notes(self, given: dict[int, str]) -> list[str]:
-        """Return lines about labels that were taken for something else, and about new classes.
-
-        Args:
-            given: Class of each line that has one, by the line's number.
-
-        Raises:
-            InputError: A class that has no folder is written almost as one that has.
-        """
-        file, notes = self._path.name, []
-        words = [word for word in self._without if word not in ("", "-1")]
-        unfilled = sum(self._without.values())
-        if words or (unfilled and any(line.guess is not None for line in self._lines)):
-            notes.append(f"{file}: {unfilled} lines without a label" + (f" ({some(words)})" if words else ""))
-        if self._otherwise:
-            notes.append(f"{file}: {sum(self._otherwise.values())} labels read as: {some(list(self._otherwise))}")
-        return notes + self._new(given)
-
-    def _new(self, given: dict[int, str]) -> list[str]:
-        known = set(self._classes)
-        for line in self._lines:
-            if line.guess is not None:
-                known.add(same(tables.original(line.guess)))
-            elif not self._classes and line.number in given:
-                known.add(given[line.number])
-        if not known or (not self._classes and all(line.guess is None for line in self._lines)):
-            return []
-        counts = Counter(name for name in given.values() if name not in known)
-        notes = []
-        for name, count in counts.items():
-            close = [] if name.isdecimal() else difflib.get_close_matches(name, sorted(known), 1, _LIKE)
-            number = next(number for number, label in given.items() if label == name)
-            meant = f"{name!r} is no class so far" + (f"; did you mean {close[0]!r}?" if close else "")
-            if close and self._classes:
-                cure = f"if it is a new class, make a folder labeled/{name}"
-                raise _error(self._path, f"line {number}: {meant}", cure)
-            notes.append(f"{self._path.name}: new class with {count} labels: {meant}")
-        return notes
-
-
-class Places:
-    """Files that the paths of a table mean.
-
-    Args:
-        paths: Paths of the pictures that were found.
-        root: Folder that paths of the table begin at.
-    """
-
-    def __init__(self, paths: Iterable[str], root: Path):
-        self._root, paths = root, list(paths)
-        # Files are found by the path that is written, or by the one that its links lead to.
-        self._places = {os.path.realpath(path): path for path in paths}
-        self._places |= {os.path.abspath(path): path for path in paths}
-        self._alike: dict[str, set[str]] = {}
-        for path in paths:
-            whole = os.path.abspath(path)
-            for form in {_alike(whole), _alike(os.path.splitext(whole)[0])}:
-                self._alike.setdefault(form, set()).add(path)
-        self.otherwise: list[str] = []
-
-    def find(self, line: Line) -> str | None:
-        """Return the path of a line's picture, as it was found, or of a file that was not; None if there is none.
-
-        Raises:
-            ValueError: Several pictures may be meant.
-        """
-        spellings = list(_spellings(line))
-        for spelling in spellings:
-            path = str(self._root / spelling)
-            found = self._places.get(os.path.abspath(path)) or self._places.get(os.path.realpath(path))
-            if found is None and os.path.isfile(path):
-                found = path
-            if found is not None:
-                return self._noted(line, spelling, found)
-        for spelling in spellings:
-            alike = self._alike.get(_alike(os.path.abspath(self._root / spelling)), set())
-            if len(alike) > 1:
-                raise ValueError(f"{printable(spelling)} may be {some(sorted(map(self._short, alike)))}")
-            for found in alike:
-                return self._noted(line, None, found)
-        return None
-
-    def add(self, path: str) -> None:
-        """Remember a file that was not found before."""
-        self._places[os.path.abspath(path)] = path
-
-    def _noted(self, line: Line, spelling: str | None, found: str) -> str:
-        # Spaces around a cell are no other spelling, and what label-next has marked is its own.
-        if spelling is None or spelling not in (line.path.strip(), *list(_spellings(line))[:1]):
-            self.otherwise.append(f"{line.path!r} as {self._short(found)!r}")
-        return found
-
-    def _short(self, path: str) -> str:
-        return os.path.relpath(path, self._root)
-
-
-def _alike(path: str) -> str:
-    return "/".join(same(part) for part in path.split(os.sep))
-
-
-def _spellings(line: Line) -> Iterable[str]:
-    """Yield what a cell with a path may mean, the likeliest first."""
-    cell = line.path if line.guess is None else tables.original(line.path)
-    seen = {cell}
-    yield cell
-    bare = cell.strip(_MARK + " \t\r\n")
-    for other in (cell.lstrip(_MARK), bare, bare.replace("\\", "/"), tables.original(line.path), tables.original(bare)):
-        if other and other not in seen:
-            seen.add(other)
-            yield other

@@ -14,7 +14,7 @@ from sesemi.terminal import one_line
 
 MIB = 2**20
 # Bounds of a JSON text. Its values take up to 70 bytes of memory each, its lists and objects up to 250.
-_DEEPEST, _MOST_LISTS, _MOST_VALUES, _MOST_DIGITS = 64, 200_000, 8_000_000, 30
+_DEEPEST, _MOST_LISTS, _MOST_VALUES, _MOST_DIGITS = 64, 200_000, 4_000_000, 30
 # A text that does not end is one match too, so that nothing is looked at twice.
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 # Bytes of a file's name that is no text are written as U+DC80 … U+DCFF; all others are halves of a letter.
@@ -81,9 +81,21 @@ def json_value(text: str) -> Any:
     """Return what a JSON text says.
 
     Raises:
-        ValueError: It is no JSON; or it is nested more than 64 deep, has more than 200,000 lists or 8,000,000 values, a
+        ValueError: It is no JSON; or it is nested more than 64 deep, has more than 200,000 lists or 4,000,000 values, a
             whole number of more than 30 digits, or a text with a zero byte or half of a letter.
     """
+    if not _is_plain(text):
+        _refuse_hostile(text)
+    return json.loads(text, parse_int=_whole_number)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a quick look is enough: a long list of indices, say, has few brackets and no odd letters."""
+    brackets = text.count("[") + text.count("{")
+    return brackets <= _DEEPEST and text.count(",") <= _MOST_VALUES and "\\u" not in text and not _NO_TEXT.search(text)
+
+
+def _refuse_hostile(text: str) -> None:
     depth = lists = values = 0
     for match in _STRUCTURE.finditer(text):
         mark = match[0]
@@ -97,7 +109,6 @@ def json_value(text: str) -> Any:
             raise ValueError("a text in it has a zero byte, or half of a letter")
         if depth > _DEEPEST or lists > _MOST_LISTS or values > _MOST_VALUES:
             raise ValueError("it is nested too deep" if depth > _DEEPEST else "it has too many values")
-    return json.loads(text, parse_int=_whole_number)
 
 
 def _whole_number(digits: str) -> int:

@@ -50,7 +50,10 @@ def tell(*lines: str) -> None:
 
 
 def _print(lines: Iterable[str], stream: TextIO) -> None:
-    print(*(printable(line, LONGEST_LINE) for line in lines), sep="\n", file=stream, flush=True)
+    text = "\n".join(printable(line, LONGEST_LINE) for line in lines)
+    # A program that is no command of ours has not asked its streams to `accept_any_text`.
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def human_time(seconds: float) -> str:

@@ -3,6 +3,7 @@
 import ast
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -69,6 +70,22 @@ def test_a_terminal_that_is_not_utf_8_takes_every_name(monkeypatch, tmp_path):
     out, err = (stream.buffer.getvalue().decode("ascii") for stream in streams)
     assert out == 2 * (r"katz\xe9\udcff" + "\n")
     assert r"katz\xe9\udcff: cannot be read" in err
+
+
+def test_a_program_whose_stdout_is_not_utf_8_can_run_too(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", "strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    terminal.show("katzé")
+    assert stream.buffer.getvalue() == rb"katz\xe9" + b"\n"
+
+
+@pytest.mark.parametrize("given", ["/dev/zero", "/dev/null", "pipe", "."])
+def test_settings_come_from_a_file_alone(monkeypatch, tmp_path, capsys, given):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    assert train.main(["--config", given]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"--config .*: cannot be read \(it is a (device|pipe|folder), no file\)", line)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "sesemi").rglob("*.py")), ids=lambda path: path.name)

@@ -151,5 +151,6 @@ def _class_of(name: str, folder: Path, root: Path, class_names: Sequence[str]) -
         raise InputError(f"{folder}: no test/ in it", cure=f"`dataset=folder` sets labeled pictures aside: {_HELD_OUT}")
     known = ", ".join(class_names[:20]) + (", …" if len(class_names) > 20 else "")
     raise InputError(
-        f"{printable(str(root / name))}: the model has no class {printable(name)}; its classes are {known}"
+        f"{printable(str(root / name))}: the model has no class {printable(name)}; its classes are {known}",
+        cure=did_you_mean(name, class_names),
     )

@@ -1,6 +1,7 @@
 """Labeled images, read from a file: indices, lists of the Mean Teacher repository, or a ``split.json``."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,7 +11,8 @@ from sesemi import reading
 from sesemi.errors import InputError
 from sesemi.terminal import one_line, printable
 
-_INDEX = re.compile(r"\d{1,12}")
+# pandas writes whole numbers of a column with gaps as 4.0.
+_INDEX = re.compile(r"(\d{1,12})(\.0+)?")
 _MOST_MIB = 64
 _MORE: reading.Schema = {"validation": reading.whole_numbers, "labels_sha256": str}
 _NAMED = re.compile(r"(?:.*/)?(\d{1,12})[^/\s]*\s+(\S.*)")
@@ -94,7 +96,8 @@ def _from_json(path: str, text: str, labels_sha256: str | None) -> tuple[list[in
 def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[str], *, named: bool) -> list[int]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
+        # A byte order mark stands in the middle where files were put one behind the other.
+        line = line.strip("\ufeff \t")
         if not line:
             continue
         plain, with_name = _INDEX.fullmatch(line), _NAMED.fullmatch(line)
@@ -110,10 +113,10 @@ def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[
                 setting="labels_from",
                 value=path,
             )
-        index = int(line if plain else with_name[1])
+        index = int(plain[1] if plain else with_name[1])
         if not plain and index < len(labels):
             true = class_names[labels[index]] if labels[index] >= 0 else "without a label"
-            if with_name[2] != true:
+            if _same(with_name[2]) != _same(true):
                 raise InputError(
                     f"line {number} says {printable(with_name[2])}, but image {index} is {true}",
                     setting="labels_from",
@@ -121,3 +124,8 @@ def _from_lines(path: str, text: str, labels: np.ndarray, class_names: Sequence[
                 )
         found.append(index)
     return found
+
+
+def _same(name: str) -> str:
+    """Return a form of a name that is equal for names that look the same: an accent may be a letter of its own."""
+    return unicodedata.normalize("NFC", name.strip())

@@ -23,7 +23,7 @@ from sesemi.runs.checkpoints import Checkpoints
 from sesemi.runs.environment import environment, versions
 from sesemi.runs.folder import RunFolder
 from sesemi.runs.session import Session, signals_to
-from sesemi.terminal import tell
+from sesemi.terminal import show, tell
 from sesemi.training.model import SemiSupervisedModel
 
 
@@ -31,7 +31,7 @@ class UnreadableError(RuntimeError):
     """A picture could not be read while training. Once that is mended, the run continues from its checkpoint."""
 
 
-def run(config: RunConfig, origins: Origins | None = None, *, say=print, warn=tell) -> dict[str, Any]:
+def run(config: RunConfig, origins: Origins | None = None, *, say=show, warn=tell) -> dict[str, Any]:
     """Train and evaluate; continues a run that was stopped, and returns the results of one that is finished.
 
     Args:

@@ -276,7 +276,9 @@ def test_trees_that_are_none(root):
 def test_a_class_of_the_test_that_has_no_labels(root, rng):
     (root / "test/bird").mkdir()
     write(root / "test/bird/0.png", rng)
-    fault(root, "test/bird/0.png: no labeled picture is of class bird")
+    fault(root, "test/bird/0.png: no labeled picture is of class bird; labeled are cat, dog, sea horse")
+    (root / "test/bird").rename(root / "test/sea horses")
+    fault(root, "of class sea horses; did you mean sea horse. labeled are")
 
 
 def test_no_picture_to_set_aside(tmp_path, rng):

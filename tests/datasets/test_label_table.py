@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from sesemi.commands import label_next
-from sesemi.datasets import label_table
+from sesemi.datasets import label_meaning, label_table
 from tests.messages import refused
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
@@ -26,7 +26,7 @@ def pairs(tmp_path, text, encoding="utf-8"):
 
 def classes(tmp_path, labels, folders=()):
     lines = [label_table.Line(number, "x", label) for number, label in enumerate(labels, 1)]
-    names = label_table.Labels(tmp_path / "x.csv", lines, set(folders))
+    names = label_meaning.Labels(tmp_path / "x.csv", lines, set(folders))
     return [names.class_of(line) for line in lines]
 
 
@@ -98,7 +98,7 @@ def test_labels_that_look_the_same_are_one_class(tmp_path, labels, folders, want
 
 def noted(tmp_path, labels, folders=(), guess=None):
     lines = [label_table.Line(number, "x", label, guess) for number, label in enumerate(labels, 1)]
-    names = label_table.Labels(tmp_path / "x.csv", lines, set(folders))
+    names = label_meaning.Labels(tmp_path / "x.csv", lines, set(folders))
     given = {line.number: names.class_of(line) for line in lines}
     return names.notes({number: name for number, name in given.items() if name is not None})
 
@@ -126,7 +126,7 @@ def find(tmp_path, names, cell, guess=None):
     (tmp_path / "in").mkdir(exist_ok=True)
     for name in names:
         (tmp_path / "in" / name).touch()
-    places = label_table.Places([str(tmp_path / "in" / name) for name in names], tmp_path)
+    places = label_meaning.Places([str(tmp_path / "in" / name) for name in names], tmp_path)
     found = places.find(label_table.Line(1, cell, "x", guess))
     return None if found is None else os.path.relpath(found, tmp_path / "in")
 
@@ -175,8 +175,8 @@ def test_a_table_of_label_next_comes_back_whatever_the_names_are(tmp_path, as_is
     lines, _ = read(tmp_path, filled.getvalue())
     for name in names:
         (tmp_path / name).touch()
-    places = label_table.Places([str(tmp_path / name) for name in names], tmp_path)
-    labels = label_table.Labels(tmp_path / "x.csv", lines, set(guesses))
+    places = label_meaning.Places([str(tmp_path / name) for name in names], tmp_path)
+    labels = label_meaning.Labels(tmp_path / "x.csv", lines, set(guesses))
     assert [os.path.relpath(places.find(line), tmp_path) for line in lines] == names
     assert [labels.class_of(line) for line in lines] == [row[1] for row in rows]
     assert places.otherwise == []

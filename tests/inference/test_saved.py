@@ -68,6 +68,7 @@ def changed(data, change):
         ("config.json", lambda data: b"[]", "an object is needed, it holds a list"),
         ("config.json", lambda data: b"{}", "'class_name' is missing"),
         ("config.json", lambda data: b"\xff", "utf-8"),
+        ("config.json", lambda data: data.replace(b"keras.layers", b"os.path"), "asks for the module 'os.path'"),
         ("model.weights.h5", lambda data: None, "model.weights.h5"),
         ("model.weights.h5", lambda data: data[:3000], "truncated"),
         ("model.weights.h5", lambda data: b"no hdf5", "signature"),
@@ -77,7 +78,7 @@ def changed(data, change):
         ("model.weights.h5", lambda data: changed(data, other_shape), "could not be loaded"),
         ("model.weights.h5", lambda data: changed(data, gone), "could not be loaded"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_model_that_is_damaged_is_one_line(members, tmp_path, name, make, words):
     path = tmp_path / saved.MODEL

@@ -94,6 +94,13 @@ def test_a_byte_order_mark_and_utf_16_are_no_part_of_a_line(tmp_path):
         assert label_files.read(str(tmp_path / "labels.txt"), LABELS, NAMES)[0].tolist() == [0, 4]
 
 
+def test_lists_as_pandas_and_people_write_them(tmp_path):
+    assert read(tmp_path, "4.0\n\ufeff0\n \t\n8.00\n") == [[0, 4, 8], []]
+    path = tmp_path / "labels.txt"
+    path.write_text("1_x.png cafe\u0301\n", encoding="utf-8")
+    assert label_files.read(str(path), LABELS, ("cat", "caf\u00e9", "dog"))[0].tolist() == [1]
+
+
 def test_only_a_file_is_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, words in ((tmp_path / "pipe", "it is a pipe, no file"), ("/dev/zero", "it is a device, no file")):
