@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from sesemi.datasets import decoding, own_pictures
+from sesemi.datasets import own_pictures, picture_formats
 from sesemi.datasets.base import some
 from sesemi.terminal import printable
 
@@ -78,7 +78,7 @@ class Passed:
         first = sorted(self.kinds.items(), key=lambda kind: (kind[0] not in HEIF_EXTENSIONS, -kind[1]))
         shown = ", ".join(f"{count} {printable(kind)[:20]}" for kind, count in first[:_SHOWN])
         more = f" and {sum(count for _, count in first[_SHOWN:])} more" if len(first) > _SHOWN else ""
-        advice = f" ({decoding.HEIF_ADVICE})" if self.kinds.keys() & set(HEIF_EXTENSIONS) else ""
+        advice = f" ({picture_formats.HEIF_ADVICE})" if self.kinds.keys() & set(HEIF_EXTENSIONS) else ""
         return f"{shown}{more}{advice}"
 
 
@@ -100,7 +100,7 @@ class Walk:
         self.root, self.passed = str(root), Passed()
         self._real = os.path.realpath(root)
         self._linked: set[tuple[int, int]] = set()
-        self._extensions = (*EXTENSIONS, *(HEIF_EXTENSIONS if decoding.heif_is_read() else ()))
+        self._extensions = (*EXTENSIONS, *(HEIF_EXTENSIONS if picture_formats.heif_is_read() else ()))
 
     def pictures(self, folder: str | Path | None = None) -> Iterator[Path]:
         """Yield the pictures of a folder, by default the root, and of all in it, in order.
@@ -226,4 +226,4 @@ def _is_picture(path: str) -> bool:
         return True
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return True
-    return decoding.is_heif(head) and decoding.heif_is_read()
+    return picture_formats.is_heif(head) and picture_formats.heif_is_read()

@@ -506,10 +506,10 @@ def test_a_test_that_is_empty_says_why(root):
 
 
 def test_pictures_that_are_too_large_are_named_as_such(root, monkeypatch):
-    from sesemi.datasets import decoding
+    from sesemi.datasets import memory_bound
 
     Image.new("RGB", (300, 300)).save(root / "unlabeled/large.png")
-    monkeypatch.setattr(decoding, "_memory", decoding._Memory(2**19))
+    monkeypatch.setattr(memory_bound, "memory", memory_bound.Memory(2**19))
     data = load(root)
     (note,) = [note for note in data.notes if "too large" in note]
     assert note.startswith("1 too large, left out: unlabeled/large.png (300 x 300 pixels take 1 MiB to decode, more")
