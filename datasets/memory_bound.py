@@ -16,8 +16,8 @@ MOST_MIB = 384
 # Files that are larger are not read whole: not to repair them, nor for decoders that would.
 MOST_BYTES = 64 * 2**20
 _JPEG_START, _JPEG_SCAN = 2, 0xDA
-# Coefficients of JPEGs with fewer pixels are not worth a look.
-_FROM = 2**25
+# Coefficients of JPEGs with fewer pixels, 24 MiB at most, are not worth a look.
+_FROM = 2**22
 _BMP_SKIPS = 255
 # Tags of TIFF.
 _BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 258, 277, 278, 322, 323

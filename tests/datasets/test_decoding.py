@@ -74,7 +74,7 @@ def test_a_huge_file_of_a_format_that_is_read_whole_is_refused(tmp_path, start):
     with (tmp_path / "x.webp").open("wb") as file:
         file.write(start)
         file.truncate(2**36)
-    with pytest.raises(picture_formats.TooLargeError, match="its file has 65,536 MiB, and .* at most 64 are read"):
+    with pytest.raises(picture_formats.TooLargeError, match=r"its file has 65,536 MiB, and .* at most 64 are read"):
         decoding.decode(tmp_path / "x.webp", SIDE)
 
 
