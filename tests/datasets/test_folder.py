@@ -409,6 +409,22 @@ def test_one_rule_for_links(root, tmp_path_factory, rng):
     assert any("1 links to folders that are read anyway" in note and "unlabeled/loop" in note for note in data.notes)
 
 
+def test_links_between_classes_are_no_way_to_lose_a_contradiction(root):
+    (root / "labeled/Hund").symlink_to(root / "labeled/dog")
+    (root / "labeled/dog ").symlink_to(root / "labeled/dog")
+    (root / "labeled/around").symlink_to(root)
+    look = sizes(root)
+    with refused("class Hund has no labeled picture to train on: 5 left out: labeled/Hund/0.png .the same"):
+        load(root)
+    (root / "labeled/Hund").unlink()
+    assert sizes(root) != look
+    data = load(root)
+    assert data.class_names == ("cat", "dog", "sea horse")
+    assert np.bincount(data.train_labels[data.train_labels >= 0]).tolist() == [6, 5, 4]
+    (note,) = [note for note in data.notes if "read anyway" in note]
+    assert note.endswith("this one: labeled/around, labeled/dog ")
+
+
 def test_a_circle_of_links_or_a_device_costs_one_picture_and_not_the_folder(root):
     (root / "labeled/cat/1.png").unlink()
     (root / "labeled/cat/1.png").symlink_to(root / "labeled/cat/1.png")
