@@ -62,7 +62,7 @@ def scan(root: Path, *, anything: bool) -> Tree:
         OSError: A folder cannot be read.
     """
     if not (root / "labeled").is_dir() and not anything:
-        there = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())[:_SHOWN]
+        there = [name for name, is_folder in Walk(root).children(root) if is_folder][:_SHOWN]
         inside = f"; it has {', '.join(map(printable, there))}" if there else ""
         raise InputError(
             f"no labeled/ in it{inside}",

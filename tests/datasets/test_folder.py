@@ -267,6 +267,7 @@ def test_an_empty_class_one_class_and_none(root):
 
 def test_trees_that_are_none(root):
     fault(root / "labeled/cat/0.png", "no such folder")
+    (root / "test/circle").symlink_to(root / "test/circle")
     fault(root / "test", "no labeled/ in it; it has cat, dog")
     fault(None, "`data_dir` is needed")
     (root / "labeled/lost.png").write_bytes(b"")
