@@ -9,9 +9,9 @@ import numpy as np
 
 from sesemi.datasets import folder_tree, image_files, walk
 from sesemi.datasets.base import ImageData, Reading, held_out, some
-from sesemi.datasets.decoding import TooLargeError
 from sesemi.datasets.folder_tree import PARTS, TREE, File, Tree, short
 from sesemi.datasets.lazy_images import ImageFiles, compact, only
+from sesemi.datasets.picture_formats import TooLargeError
 from sesemi.errors import InputError
 from sesemi.terminal import printable
 
@@ -23,9 +23,9 @@ def load(root: Path | None, how: Reading) -> ImageData:
 
     Without ``test/``, a fifth of the labeled pictures of each class is the test (`held_out`), always the same ones.
     Pictures with a fault are left out, with a note; with ``how.strict`` that is an error. Faults are: broken files,
-    pictures that take more than `decoding.MOST_MIB` to decode, links that lead nowhere, every labeled copy of a picture
-    that lies in two classes, and a training picture that is in the test or the validation too. What `walk.Walk` passes
-    over is counted and named.
+    pictures that take more than `memory_bound.MOST_MIB` to decode, links that lead nowhere, every labeled copy of a
+    picture that lies in two classes, and a training picture that is in the test or the validation too. What `walk.Walk`
+    passes over is counted and named.
 
     Args:
         root: Folder with ``labeled/CLASS/**``, ``unlabeled/**``, and perhaps ``test/CLASS/**`` and
@@ -58,17 +58,7 @@ def _read(root: Path, how: Reading, tree: Tree, left_out: list[tuple[str, str]])
     found, names = tree.files, folder_tree.class_names(tree, root)
     set_aside = _set_aside(found, root)
     found.sort(key=lambda file: PARTS.index(file.part))
-    keep = len(found) * how.side**2 * 3 <= how.limit
-    progress = how.progress and (lambda done: how.progress(done, len(found)))
-    remarks: list[tuple[str, str]] = []
-    pixels, digests, broken = image_files.read_all(
-        [file.path for file in found],
-        how.side,
-        how.resize,
-        keep=keep,
-        progress=progress,
-        remark=lambda path, text: remarks.append((text, short(path, root))),
-    )
+    pixels, digests, broken, remarks = _decoded(found, how, root)
     faults = _undecodable(found, broken, root)
     found = [file for i, file in enumerate(found) if i not in broken]
     dropped, more = _duplicates(found, digests, root)
@@ -82,28 +72,48 @@ def _read(root: Path, how: Reading, tree: Tree, left_out: list[tuple[str, str]])
         )
     images, digests, found = _without(dropped, pixels, digests, found, how)
     _refuse_empty(found, names, root, tree, left_out)
+    notes = (
+        f"data: {printable(str(root))}, {_counts(found)}",
+        _classes(found, names),
+        *said,
+        *tree.notes,
+        *lines,
+        *_remarks(remarks),
+    )
+    data = _image_data(found, names, root, images, digests, notes, tuple(left_out))
+    return data.with_test_held_out() if set_aside else data
+
+
+def _decoded(found: list[File], how: Reading, root: Path):
+    """Return what `image_files.read_all` does of all pictures, and what was remarked: remark and path."""
+    remarks: list[tuple[str, str]] = []
+    read = image_files.read_all(
+        [file.path for file in found],
+        how.side,
+        how.resize,
+        keep=len(found) * how.side**2 * 3 <= how.limit,
+        progress=how.progress and (lambda done: how.progress(done, len(found))),
+        remark=lambda path, text: remarks.append((text, short(path, root))),
+    )
+    return *read, remarks
+
+
+def _image_data(found: list[File], names: list[str], root: Path, images, digests, notes, left_out) -> ImageData:
+    """Return the pictures that are left, which stand in the order of `PARTS`, as a data set."""
     train = sum(file.part != "test" for file in found)
     labels = np.array([-1 if file.name is None else names.index(file.name) for file in found], np.int32)
-    data = ImageData(
+    return ImageData(
         only(images, slice(None, train)),
         labels[:train],
         only(images, slice(train, None)),
         labels[train:],
         tuple(names),
-        (
-            f"data: {printable(str(root))}, {_counts(found)}",
-            _classes(found, names),
-            *said,
-            *tree.notes,
-            *lines,
-            *_remarks(remarks),
-        ),
+        notes,
         validation=np.array([i for i, file in enumerate(found) if file.part == "validation"], np.int64),
         paths=tuple(short(file.path, root) for file in found[:train]),
         digests=digests[:train],
-        left_out=tuple(left_out),
+        left_out=left_out,
     )
-    return data.with_test_held_out() if set_aside else data
 
 
 def _undecodable(found: list[File], broken: dict[int, Exception], root: Path) -> dict[str, list[tuple[str, str]]]:

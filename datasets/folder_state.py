@@ -70,8 +70,17 @@ class FolderState:
     def _paths(self) -> Iterator[Path]:
         if not self._root.is_dir():
             return iter([self._root])
-        parts = [self._root / part for part in PARTS] if (self._root / "labeled").is_dir() else [self._root]
-        return (path for part in parts if part.is_dir() for path in Walk(part).pictures())
+        if not (self._root / "labeled").is_dir():
+            return Walk(self._root).pictures()
+        return (path for part in PARTS if (self._root / part).is_dir() for path in self._of_part(part))
+
+    def _of_part(self, part: str) -> Iterator[Path]:
+        walk = Walk(self._root / part)
+        if part == "unlabeled":
+            yield from walk.pictures()
+            return
+        for name, inside in walk.classes():
+            yield from [self._root / part / name] if inside is None else inside.pictures()
 
     def _name(self, path: Path) -> bytes:
         return os.fsencode(short(str(path), self._root)) + b"\0"

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def scan(root: Path, *, anything: bool) -> Tree:
         OSError: A folder cannot be read.
     """
     if not (root / "labeled").is_dir() and not anything:
-        there = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())[:_SHOWN]
+        there = [name for name, is_folder in Walk(root).children(root) if is_folder][:_SHOWN]
         inside = f"; it has {', '.join(map(printable, there))}" if there else ""
         raise InputError(
             f"no labeled/ in it{inside}",
@@ -79,13 +78,13 @@ def scan(root: Path, *, anything: bool) -> Tree:
             walk = _scan_part(tree, root, part, strays=over_all)
             # All of it will be met once more.
             if not over_all:
-                _note_passed(tree, walk, part)
+                tree.passed.update(walk.passed, part)
     taken = {file.path for file in tree.files}
     rest = root if over_all else root / "unlabeled"
     if rest.is_dir():
         walk = Walk(rest)
         tree.files.extend(File(str(path), "unlabeled", None) for path in walk.pictures() if str(path) not in taken)
-        _note_passed(tree, walk, "" if over_all else "unlabeled")
+        tree.passed.update(walk.passed, "" if over_all else "unlabeled")
     if not over_all:
         _look_outside(tree, root)
     return tree
@@ -94,32 +93,24 @@ def scan(root: Path, *, anything: bool) -> Tree:
 def _scan_part(tree: Tree, root: Path, part: str, *, strays: bool) -> Walk:
     """Add the pictures of the class folders of one part; `strays` admits pictures beside these."""
     walk = Walk(root / part)
-    for name, is_folder in walk.children(root / part):
-        if not is_folder and not strays:
-            raise InputError(
-                f"{part}/{printable(name)} lies in no class folder",
-                setting="data_dir",
-                value=root,
-                cure="put it into one",
-            )
-        if is_folder:
-            before, label = Counter(walk.passed.kinds), class_name(name)
-            tree.files.extend(File(str(path), part, label) for path in walk.pictures(root / part / name))
-            if part == "labeled":
-                tree.folders.setdefault(label, []).append(name)
-                kinds = Passed()
-                kinds.kinds = walk.passed.kinds - before
-                if kinds.kinds:
-                    tree.other_kinds[label] = kinds.kinds_text()
+    for name, inside in walk.classes():
+        if inside is None:
+            if not strays:
+                raise InputError(
+                    f"{part}/{printable(name)} lies in no class folder",
+                    setting="data_dir",
+                    value=root,
+                    cure="put it into one",
+                )
+            continue
+        label = class_name(name)
+        tree.files.extend(File(str(path), part, label) for path in inside.pictures())
+        walk.passed.update(inside.passed, name)
+        if part == "labeled":
+            tree.folders.setdefault(label, []).append(name)
+            if inside.passed.kinds:
+                tree.other_kinds[label] = inside.passed.kinds_text()
     return walk
-
-
-def _note_passed(tree: Tree, walk: Walk, part: str) -> None:
-    """Add what a walk of one part has passed over, with paths from the root."""
-    for why, paths in walk.passed.places.items():
-        for path in paths:
-            tree.passed.add(why, os.path.join(part, path))
-    tree.passed.kinds.update(walk.passed.kinds)
 
 
 def _look_outside(tree: Tree, root: Path) -> None:
@@ -130,7 +121,7 @@ def _look_outside(tree: Tree, root: Path) -> None:
             outside.append(name)
         elif name not in PARTS:
             outside.extend(os.path.relpath(path, root) for path in walk.pictures(root / name))
-    _note_passed(tree, walk, "")
+    tree.passed.update(walk.passed)
     for path in outside:
         tree.passed.add(f"pictures outside of {', '.join(f'{part}/' for part in PARTS)}", path)
 

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from sesemi.datasets import levels
-from sesemi.datasets.decoding import BrokenImageError, decode, fitted
+from sesemi.datasets.decoding import decode, fitted
+from sesemi.datasets.picture_formats import BrokenImageError
 
 DIGEST_BYTES = 16
 _CHUNK = 1024

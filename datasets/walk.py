@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from sesemi.datasets import decoding, own_pictures
+from sesemi.datasets import own_pictures, picture_formats
 from sesemi.datasets.base import some
 from sesemi.terminal import printable
 
@@ -58,10 +58,10 @@ class Passed:
         """Add a file or folder."""
         self.places.setdefault(why, []).append(path)
 
-    def update(self, other: "Passed") -> None:
-        """Add what another search has passed over."""
+    def update(self, other: "Passed", folder: str = "") -> None:
+        """Add what another search, whose paths are from `folder`, has passed over."""
         for why, paths in other.places.items():
-            self.places.setdefault(why, []).extend(paths)
+            self.places.setdefault(why, []).extend(os.path.join(folder, path) for path in paths)
         self.kinds.update(other.kinds)
 
     def notes(self, *, faults: bool = True) -> list[str]:
@@ -78,7 +78,7 @@ class Passed:
         first = sorted(self.kinds.items(), key=lambda kind: (kind[0] not in HEIF_EXTENSIONS, -kind[1]))
         shown = ", ".join(f"{count} {printable(kind)[:20]}" for kind, count in first[:_SHOWN])
         more = f" and {sum(count for _, count in first[_SHOWN:])} more" if len(first) > _SHOWN else ""
-        advice = f" ({decoding.HEIF_ADVICE})" if self.kinds.keys() & set(HEIF_EXTENSIONS) else ""
+        advice = f" ({picture_formats.HEIF_ADVICE})" if self.kinds.keys() & set(HEIF_EXTENSIONS) else ""
         return f"{shown}{more}{advice}"
 
 
@@ -100,7 +100,7 @@ class Walk:
         self.root, self.passed = str(root), Passed()
         self._real = os.path.realpath(root)
         self._linked: set[tuple[int, int]] = set()
-        self._extensions = (*EXTENSIONS, *(HEIF_EXTENSIONS if decoding.heif_is_read() else ()))
+        self._extensions = (*EXTENSIONS, *(HEIF_EXTENSIONS if picture_formats.heif_is_read() else ()))
 
     def pictures(self, folder: str | Path | None = None) -> Iterator[Path]:
         """Yield the pictures of a folder, by default the root, and of all in it, in order.
@@ -123,15 +123,39 @@ class Walk:
     def _named(self, folder: str) -> Iterator[tuple[str, bool]]:
         return ((os.path.join(folder, name), is_folder) for name, is_folder in self.children(folder))
 
-    def children(self, folder: str | Path) -> list[tuple[str, bool]]:
+    def classes(self) -> Iterator[tuple[str, "Walk | None"]]:
+        """Yield the folders in the root with a search of each, and the pictures, with None, by their names in order.
+
+        Here links to the folders of other classes are followed too: what lies in two classes is to be found. A folder
+        is met once under names that are one by `class_name`.
+
+        Raises:
+            OSError: The root cannot be read.
+        """
+        met = set()
+        for name, is_folder in self.children(self.root, classes=True):
+            path = os.path.join(self.root, name)
+            place = class_name(name), os.path.realpath(path)
+            if is_folder and place in met:
+                self._pass(TWICE, path)
+                continue
+            met.add(place)
+            yield name, Walk(path) if is_folder else None
+
+    def children(self, folder: str | Path, *, classes: bool = False) -> list[tuple[str, bool]]:
         """Return the names of the pictures and folders in a folder, sorted, and whether each is a folder.
+
+        Args:
+            folder: Folder.
+            classes: True follows all links but those to a folder around the root.
 
         Raises:
             OSError: It cannot be read.
         """
         try:
             with os.scandir(folder) as entries:
-                found = [(entry.name, self._kind(entry)) for entry in sorted(entries, key=lambda entry: entry.name)]
+                ordered = sorted(entries, key=lambda entry: entry.name)
+                found = [(entry.name, self._kind(entry, classes=classes)) for entry in ordered]
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
@@ -139,11 +163,11 @@ class Walk:
             return []
         return [(name, kind == "folder") for name, kind in found if kind]
 
-    def _kind(self, entry: os.DirEntry) -> str:
+    def _kind(self, entry: os.DirEntry, *, classes: bool) -> str:
         """Return ``folder``, ``picture``, or nothing if the entry is passed over."""
         mode = _mode(entry)
         if mode is not None and stat.S_ISDIR(mode):
-            return "folder" if self._goes_into(entry) else ""
+            return "folder" if self._goes_into(entry, classes=classes) else ""
         ending = _ending(entry.name)
         if entry.name.startswith("."):
             if ending in self._extensions:
@@ -161,7 +185,7 @@ class Walk:
             return ""
         return "picture"
 
-    def _goes_into(self, entry: os.DirEntry) -> bool:
+    def _goes_into(self, entry: os.DirEntry, *, classes: bool) -> bool:
         """Return whether a folder is searched; if it is not, it is counted."""
         why = None
         if entry.name.startswith("."):
@@ -170,6 +194,8 @@ class Walk:
             why = MACHINES
         elif all(os.path.isfile(os.path.join(entry.path, name)) for name in _RUN_FILES):
             why = RUNS
+        elif classes:
+            why = TWICE if _is_in(self._real, os.path.realpath(entry.path)) else None
         elif (entry.is_symlink() or self._linked) and self._is_read_anyway(entry):
             why = TWICE
         if why is not None:
@@ -226,4 +252,4 @@ def _is_picture(path: str) -> bool:
         return True
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return True
-    return decoding.is_heif(head) and decoding.heif_is_read()
+    return picture_formats.is_heif(head) and picture_formats.heif_is_read()

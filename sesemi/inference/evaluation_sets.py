@@ -112,13 +112,14 @@ def _of_folder(folder: Path, saved) -> tuple[Iterator[Item], np.ndarray, tuple[s
     root = folder / "test" if (folder / "test").is_dir() else folder
     walk, paths, labels, there, stray = Walk(root), [], [], set(), 0
     try:
-        for name, is_folder in walk.children(root):
-            if not is_folder:
+        for name, inside in walk.classes():
+            if inside is None:
                 stray += 1
                 continue
             label = _class_of(name, folder, root, saved.class_names)
             there.add(label)
-            found = list(map(str, walk.pictures(root / name)))
+            found = list(map(str, inside.pictures()))
+            walk.passed.update(inside.passed, name)
             paths += found
             labels += [label] * len(found)
     except OSError as error:

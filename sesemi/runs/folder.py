@@ -146,8 +146,14 @@ class RunFolder:
         Raises:
             InputError: They have changed.
         """
-        if have_changed(self.results()):
-            raise InputError(f"{self.path} is finished, and its pictures or labels have changed since", cure=_OR_REMOVE)
+        before = self.results()
+        if have_changed(before):
+            early = (
+                "" if "files_contents_sha256" in before else ", or this version reads other files than that of the run"
+            )
+            raise InputError(
+                f"{self.path} is finished, and its pictures or labels have changed since{early}", cure=_OR_REMOVE
+            )
 
     def refuse_other_split(self, split: dict[str, Any]) -> None:
         """Refuse a run that began with another split or other data.

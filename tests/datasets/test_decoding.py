@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from sesemi.datasets import decoding, image_files
+from sesemi.datasets import decoding, image_files, memory_bound, picture_formats
 
 SIDE = 12
 
@@ -64,7 +64,7 @@ def header(kind, width, height):
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("kind", "width"), [("PNG", 13_300), ("BMP", 13_300), ("GIF", 65_535)])
 def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(kind, width):
-    with pytest.raises(decoding.TooLargeError, match=r"more than 384 MiB|more pixels than") as error:
+    with pytest.raises(picture_formats.TooLargeError, match=r"more than 384 MiB|more pixels than") as error:
         decoding.decode(header(kind, width, width), SIDE)
     assert isinstance(error.value, image_files.BrokenImageError)
 
@@ -74,7 +74,7 @@ def test_a_huge_file_of_a_format_that_is_read_whole_is_refused(tmp_path, start):
     with (tmp_path / "x.webp").open("wb") as file:
         file.write(start)
         file.truncate(2**36)
-    with pytest.raises(decoding.TooLargeError, match="its file has 65,536 MiB, and of this format at most 64 are read"):
+    with pytest.raises(picture_formats.TooLargeError, match=r"its file has 65,536 MiB, and .* at most 64 are read"):
         decoding.decode(tmp_path / "x.webp", SIDE)
 
 
@@ -83,21 +83,21 @@ def test_a_line_of_a_compressed_bmp_that_may_be_skipped_255_times_is_counted():
     width = 2**25
     facts = struct.pack("<IiiHHIIiiII", 40, width, 1, 1, 8, 1, 0, 0, 0, 1, 0)
     data = b"BM" + struct.pack("<IHHI", 66, 0, 0, 58) + facts + bytes(4) + b"\0\2\0\0\0\xff"
-    with pytest.raises(decoding.TooLargeError, match=r"33554432 x 1 pixels take 16,\d{3} MiB to decode"):
+    with pytest.raises(picture_formats.TooLargeError, match=r"33554432 x 1 pixels take 16,\d{3} MiB to decode"):
         decoding.decode(data, SIDE)
 
 
 def test_the_bound_counts_what_the_decoder_of_each_format_holds(monkeypatch):
-    monkeypatch.setattr(decoding, "_memory", decoding._Memory(2**20))
+    monkeypatch.setattr(memory_bound, "memory", memory_bound.Memory(2**20))
     square = Image.new("RGB", (220, 220))
     tall = Image.new("RGB", (300, 300))
     for kind in ("PNG", "TIFF", "BMP", "GIF", "JPEG"):
         assert decoding.decode(encoded(square, kind), 220).shape == (220, 220, 3)
     # 20 bytes a pixel in WebP; a TIFF that is one strip has it twice.
-    with pytest.raises(decoding.TooLargeError, match=r"220 x 220 pixels take 1 MiB to decode, more than 1 MiB; make"):
+    with pytest.raises(picture_formats.TooLargeError, match=r"220 x 220 pixels take 1 MiB to decode, more than 1 MiB"):
         decoding.decode(encoded(square, "WEBP"), 220)
     decoding.decode(encoded(tall.crop((0, 0, 280, 280)), "TIFF"), 280)
-    with pytest.raises(decoding.TooLargeError):
+    with pytest.raises(picture_formats.TooLargeError):
         decoding.decode(encoded(tall, "TIFF", strip_size=2**30, compression="tiff_lzw"), 300)
 
 
@@ -105,18 +105,16 @@ def test_a_jpeg_of_any_size_is_decoded_at_an_eighth(monkeypatch):
     data = encoded(Image.new("RGB", (2000, 1600), (200, 10, 10)), "JPEG")
     # As if it were one of 180 megapixels, which Pillow does not open.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    monkeypatch.setattr(decoding, "_memory", decoding._Memory(2**20))
+    monkeypatch.setattr(memory_bound, "memory", memory_bound.Memory(2**20))
     np.testing.assert_allclose(decoding.decode(data, SIDE)[6, 6], [200, 10, 10], atol=3)
-    with pytest.raises(decoding.TooLargeError, match="more pixels than the 2,000 that are decoded"):
+    with pytest.raises(picture_formats.TooLargeError, match="more pixels than the 2,000 that are decoded"):
         decoding.decode(encoded(Image.new("1", (2000, 1600)), "PNG"), SIDE)
 
 
 def test_a_jpeg_in_several_scans_needs_all_its_coefficients(monkeypatch):
-    from sesemi.datasets import metadata
-
-    monkeypatch.setattr(metadata, "_FROM", 1000)
+    monkeypatch.setattr(memory_bound, "_FROM", 1000)
     needed = []
-    monkeypatch.setattr(decoding._Memory, "held", lambda self, many, size: needed.append(many) or threading.Lock())
+    monkeypatch.setattr(memory_bound.Memory, "held", lambda self, many, size: needed.append(many) or threading.Lock())
     for how in ({}, {"progressive": True}, {"progressive": True, "subsampling": 0}):
         decoding.decode(encoded(Image.new("RGB", (800, 800)), "JPEG", **how), SIDE)
     assert np.diff([needed[0], needed[1]]) == 800 * 800 * 3
@@ -124,7 +122,7 @@ def test_a_jpeg_in_several_scans_needs_all_its_coefficients(monkeypatch):
 
 
 def test_memory_is_shared_by_threads_and_given_back():
-    memory, order = decoding._Memory(100), []
+    memory, order = memory_bound.Memory(100), []
 
     def second():
         with memory.held(60, (1, 1)):
@@ -188,9 +186,9 @@ def test_a_damaged_tiff_says_nothing_by_itself(picture, capfd):
 
 @pytest.fixture
 def fresh_formats():
-    decoding.formats.cache_clear()
+    picture_formats.formats.cache_clear()
     yield
-    decoding.formats.cache_clear()
+    picture_formats.formats.cache_clear()
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0"
@@ -209,5 +207,5 @@ def test_heic_with_its_package_is_opened_by_it(monkeypatch, fresh_formats):
     package = types.SimpleNamespace(register_heif_opener=lambda **how: asked.append(how))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setitem(sys.modules, "pillow_heif", package)
-    assert decoding.formats()[-1] == "HEIF"
+    assert picture_formats.formats()[-1] == "HEIF"
     assert len(asked) == 1

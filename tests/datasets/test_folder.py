@@ -267,6 +267,7 @@ def test_an_empty_class_one_class_and_none(root):
 
 def test_trees_that_are_none(root):
     fault(root / "labeled/cat/0.png", "no such folder")
+    (root / "test/circle").symlink_to(root / "test/circle")
     fault(root / "test", "no labeled/ in it; it has cat, dog")
     fault(None, "`data_dir` is needed")
     (root / "labeled/lost.png").write_bytes(b"")
@@ -419,6 +420,22 @@ def test_one_rule_for_links(root, tmp_path_factory, rng):
     assert any("1 links to folders that are read anyway" in note and "unlabeled/loop" in note for note in data.notes)
 
 
+def test_links_between_classes_are_no_way_to_lose_a_contradiction(root):
+    (root / "labeled/Hund").symlink_to(root / "labeled/dog")
+    (root / "labeled/dog ").symlink_to(root / "labeled/dog")
+    (root / "labeled/around").symlink_to(root)
+    look = sizes(root)
+    with refused("class Hund has no labeled picture to train on: 5 left out: labeled/Hund/0.png .the same"):
+        load(root)
+    (root / "labeled/Hund").unlink()
+    assert sizes(root) != look
+    data = load(root)
+    assert data.class_names == ("cat", "dog", "sea horse")
+    assert np.bincount(data.train_labels[data.train_labels >= 0]).tolist() == [6, 5, 4]
+    (note,) = [note for note in data.notes if "read anyway" in note]
+    assert note.endswith("this one: labeled/around, labeled/dog ")
+
+
 def test_a_circle_of_links_or_a_device_costs_one_picture_and_not_the_folder(root):
     (root / "labeled/cat/1.png").unlink()
     (root / "labeled/cat/1.png").symlink_to(root / "labeled/cat/1.png")
@@ -516,10 +533,10 @@ def test_a_test_that_is_empty_says_why(root):
 
 
 def test_pictures_that_are_too_large_are_named_as_such(root, monkeypatch):
-    from sesemi.datasets import decoding
+    from sesemi.datasets import memory_bound
 
     Image.new("RGB", (300, 300)).save(root / "unlabeled/large.png")
-    monkeypatch.setattr(decoding, "_memory", decoding._Memory(2**19))
+    monkeypatch.setattr(memory_bound, "memory", memory_bound.Memory(2**19))
     data = load(root)
     (note,) = [note for note in data.notes if "too large" in note]
     assert note.startswith("1 too large, left out: unlabeled/large.png (300 x 300 pixels take 1 MiB to decode, more")

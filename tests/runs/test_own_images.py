@@ -432,6 +432,9 @@ def test_a_finished_run_on_other_pictures_is_not_taken_for_this_one(digits, tmp_
     old = {name: value for name, value in found.items() if name not in ("files_contents_sha256", "files_times_sha256")}
     (folder / "results.json").write_text(json.dumps(old))
     assert run(tmp_path, "a", **given)[0] == old
+    other.write_bytes(b"shorter")
+    with refused("have changed since, or this version reads other files than that of the run"):
+        run(tmp_path, "a", **given)
     (folder / "results.json").write_text(json.dumps(found))
     other.write_bytes(kept)
     assert run(tmp_path, "a", **given)[0] == found
