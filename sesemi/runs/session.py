@@ -36,6 +36,7 @@ class Session:
     def __init__(self, materials, model, checkpoints, state, started, *, warn):
         config, folder = materials.config, RunFolder(materials.config.run_dir)
         self._materials, self._model, self._first = materials, model, state["step"]
+        self._warn = warn
         self._before, self._began = state, started
         self.best = state["best"]
         self.history = callbacks.History(folder.log, state["history"])
@@ -51,7 +52,7 @@ class Session:
             folder.pseudo_labels,
             state.get("pseudo_labels", []),
             cure=alarms.Cure(config.method, materials.method.arguments(), materials.data.class_names, config.epochs),
-            say=lambda line: (self.progress.clear(), warn(line)),
+            say=self._warn_beside_the_bar,
         )
         self.saver = callbacks.SaveAndStop(checkpoints if workers.is_chief() else None, self._state, **timing)
         self.saver.drawn = lambda: self.progress.width
@@ -149,6 +150,10 @@ class Session:
     def _error(self, classify, images, labels):
         show = self.progress.evaluating
         return lambda: metrics.error_percent(predictions.probabilities(classify, images, show), labels)
+
+    def _warn_beside_the_bar(self, line: str) -> None:
+        self.progress.clear()
+        self._warn(line)
 
     def _state(self) -> dict[str, Any]:
         metrics = [variable.numpy().tolist() for variable in callbacks.metric_variables(self._model)]
