@@ -64,13 +64,6 @@ class Session:
 
     def fit(self) -> None:
         """Train from the first step to the last; an epoch that was interrupted is finished first."""
-        try:
-            self._fit()
-        finally:
-            # Who says why it stops has a line of his own.
-            self.progress.clear()
-
-    def _fit(self) -> None:
         epoch, done = divmod(self._first, self._materials.steps_per_epoch)
         common = {"verbose": 0, "shuffle": False, "callbacks": self._callbacks()}
         if done:
