@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,19 @@ class RunFolder:
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{self.path}: {self.results_file.name} cannot be read ({error})") from error
         return found
+
+    def refuse_files_of_others(self) -> None:
+        """Refuse a folder, or a link to one, in which a run would write over what no run has left.
+
+        Raises:
+            InputError: The message names the first such file.
+        """
+        if self.config_file.exists():
+            return
+        for path in (self.report, self.model, self.results_file, self.log, self.predictions, self.environment_file):
+            if os.path.lexists(path):
+                problem = f"{path} would be overwritten, and no run has left it (no {self.config_file.name} there)"
+                raise InputError(problem, cure=_ANOTHER)
 
     def refuse_other_run(self, identity: dict[str, Any], complete) -> None:
         """Refuse a folder that holds another run.

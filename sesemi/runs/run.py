@@ -124,6 +124,7 @@ def _take_folder(folder: RunFolder, config: RunConfig, held: contextlib.ExitStac
     if config.tensorboard:
         look.require_tensorboard()
     held.enter_context(lock(folder.path))
+    folder.refuse_files_of_others()
     folder.refuse_other_run(_identity(config), _identity)
     if folder.is_finished:
         folder.refuse_changed_files(assembly.files_sha256(config))
