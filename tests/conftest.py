@@ -186,6 +186,19 @@ def undrawn(monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write(b"\x89PNG, undrawn"))
 
 
+@pytest.fixture
+def untraced(monkeypatch):
+    """Functions are called as they are, and images come in their order.
+
+    To trace and compile them, and the shuffling, takes far longer than what is done with them here.
+    """
+    in_order = lambda pool, positions, *_: tf.gather(pool, positions % pool.shape[0])  # noqa: E731
+    monkeypatch.setattr("sesemi.pipeline.batches._shuffled", in_order)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def small():
     return Small()

@@ -7,6 +7,7 @@ import ast
 import contextlib
 import importlib
 import io
+import json
 import os
 import re
 import runpy
@@ -19,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from sesemi.commands import main as sesemi
@@ -137,6 +137,8 @@ def test_the_command_is_understood(command, monkeypatch, capsys):
     if program == "make":
         target = next(word for word in words if "=" not in word)
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif program in ("source", "."):
+        assert words == [".venv/bin/activate"]
     elif program == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert words[0] == "install"
@@ -160,14 +162,6 @@ def paint(folder, count):
         Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
-@pytest.fixture
-def untraced():
-    """Functions are called as they are: to trace and compile them takes far longer than what is done with them here."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 TINY_RUN = "--network mini --image-size 8 --method supervised --epochs 1 --steps-per-epoch 2 --batch-size 4 --views 1"
 
 
@@ -182,6 +176,13 @@ def test_a_folder_of_pictures_goes_the_way_that_the_pages_print(tmp_path, monkey
     assert "sesemi train --dataset folder --data-dir pictures" in COMMANDS
     own = "train --dataset folder --data-dir pictures --name NAME --gpu cpu --quiet"
     assert sesemi.main([*own.split(), *TINY_RUN.split()]) == 0
+    assert "warning: only 9 test images: each is 11.1 points of the test error" in capsys.readouterr().err
+    results = json.loads((tmp_path / "runs" / "NAME" / "results.json").read_text())
+    low, high = results["test_error_interval"]
+    assert 0 <= low < results["test_error"] < high <= 100
+    report = (tmp_path / "runs" / "NAME" / "report.html").read_text()
+    assert "Warning: only 9 test images" in report
+    assert "Most confident mistakes" in report
     used = [words_of(command)[1:] for command in COMMANDS if re.match(r"(?:\S*/)?sesemi (?!train)", command)]
     used = [words for words in used if len(words) > 1]
     assert {words[0] for words in used} == set(sesemi.COMMANDS) - {"train"}
@@ -193,14 +194,15 @@ def test_a_folder_of_pictures_goes_the_way_that_the_pages_print(tmp_path, monkey
     assert {"model.tflite", "label_next.csv"} <= {path.name for path in (tmp_path / "runs" / "NAME").iterdir()}
 
 
-SMALL_STEPS = "--network mini --steps 1 --rounds 1 --batch-size 4 --labeled-batch-size 4 --gpu cpu"
+SMALL = "--network mini --method supervised --steps 1 --rounds 1"
+SMALL_STEPS = f"{SMALL} --batch-size 4 --labeled-batch-size 4 --gpu cpu"
 TINY = {
     "benchmarks/augment.py": "--rounds 1 --batch-size 2 --side 8 --seconds 0",
     "benchmarks/digits.py": "--seeds 1 --methods supervised --epochs 1 --steps-per-epoch 2 --labels 10",
-    "benchmarks/scaling.py": "--network mini --method supervised --steps 1 --rounds 1 --batch-size 2",
-    "benchmarks/streaming.py": "--data-dir pictures --network mini --method supervised --steps 1 --rounds 1",
+    "benchmarks/scaling.py": f"{SMALL} --batch-size 2 --labeled-batch-size 2",
+    "benchmarks/streaming.py": f"{SMALL} --data-dir pictures --image-size 8",
     "benchmarks/teacher.py": SMALL_STEPS,
-    "benchmarks/throughput.py": f"{SMALL_STEPS} --method supervised",
+    "benchmarks/throughput.py": SMALL_STEPS,
 }
 SAYS = {
     "benchmarks/augment.py": r"ours, compiled / .*: [\d.]+",

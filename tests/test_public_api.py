@@ -31,7 +31,7 @@ def test_dir_shows_what_there_is():
         assert getattr(sesemi, name) is not None
 
 
-def test_the_examples_of_the_documentation_run_when_they_are_pasted(tmp_path, monkeypatch):
+def test_the_examples_of_the_documentation_run_when_they_are_pasted(tmp_path, monkeypatch, untraced):
     monkeypatch.chdir(tmp_path)
     begun = []
     monkeypatch.setattr("sesemi.runs.run.run", lambda config, origins: begun.append(config))

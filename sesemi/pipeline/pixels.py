@@ -36,6 +36,8 @@ class Pixels:
                 f"uint8 images [N, H, W, C] and N labels are needed, got {images.dtype} {images.shape} "
                 f"and labels of shape {labels.shape}"
             )
+        if labels.dtype.kind not in "iu":
+            raise ValueError(f"labels are needed as whole numbers, got {labels.dtype}; -1 is unlabeled")
         # A variable, because promotion gives labels to images on the way; of 64 bits, because TensorFlow keeps 32-bit
         # integer variables off the GPU.
         self.labels = tf.Variable(labels, dtype=tf.int64, trainable=False)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,19 @@ class RunFolder:
             return json_object(self.results_file, RESULTS, OF_RESULTS, most_mib=64)
         except OSError as error:
             raise UnfinishedError(f"{self.path}: no finished run ({self.results_file.name} is missing)") from error
+
+    def refuse_files_of_others(self) -> None:
+        """Refuse a folder, or a link to one, in which a run would write over what no run has left.
+
+        Raises:
+            InputError: The message names the first such file.
+        """
+        if self.config_file.exists():
+            return
+        for path in (self.report, self.model, self.results_file, self.log, self.predictions, self.environment_file):
+            if os.path.lexists(path):
+                problem = f"{path} would be overwritten, and no run has left it (no {self.config_file.name} there)"
+                raise InputError(problem, cure=_ANOTHER)
 
     def refuse_other_run(self, identity: dict[str, Any], complete) -> None:
         """Refuse a folder that holds another run.

@@ -131,7 +131,11 @@ class Progress(keras.callbacks.Callback):
         return self._bar.width
 
     def clear(self) -> None:
-        """Take the bar away: others have something to say, or the run stops here."""
+        """Take the bar away, because others have something to say."""
+        self._bar.clear()
+
+    def close(self) -> None:
+        """Take the bar away, because the run ends here."""
         self._bar.clear()
 
     def evaluating(self, done: int, total: int) -> None:

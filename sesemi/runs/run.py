@@ -61,15 +61,15 @@ def run(config: RunConfig, origins: Origins | None = None, *, say=show, warn=tel
         for text in alarms.of_data(materials):
             warn(f"warning: {text}")
         model, session = _prepare(materials, strategy, started, say, warn)
-        with signals_to(session.saver), _unreadable_named(materials):
-            session.fit()
-        model.optimizer.finalize_variable_values(model.trainable_variables)
         found: dict[str, Any] = {}
-        if workers.is_chief():
-            try:
+        # Who says why it stops has a line of his own.
+        with contextlib.closing(session.progress):
+            with signals_to(session.saver), _unreadable_named(materials):
+                session.fit()
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+            if workers.is_chief():
                 found = results.finish(materials, model, origins or {}, session)
-            finally:
-                session.progress.clear()
+        if found:
             _tidy(RunFolder(config.run_dir))
         workers.share("done")
         return found
@@ -139,6 +139,7 @@ def _take_folder(folder: RunFolder, config: RunConfig, held: contextlib.ExitStac
     if config.tensorboard:
         look.require_tensorboard()
     held.enter_context(lock(folder.path))
+    folder.refuse_files_of_others()
     folder.refuse_other_run(_identity(config), _identity)
     if folder.is_finished:
         folder.refuse_changed_files(functools.partial(assembly.files_have_changed, config))

@@ -36,8 +36,9 @@ class Session:
     def __init__(self, materials, model, checkpoints, state, started, *, warn):
         config, folder = materials.config, RunFolder(materials.config.run_dir)
         self._materials, self._model, self._first = materials, model, state["step"]
+        self._warn = warn
         self._before, self._began = state, started
-        self.best, self.warn = state["best"], warn
+        self.best = state["best"]
         self.history = callbacks.History(folder.log, state["history"])
         timing = {"steps_per_epoch": materials.steps_per_epoch, "first_step": self._first}
         self.progress = progress.Progress(
@@ -51,7 +52,7 @@ class Session:
             folder.pseudo_labels,
             state.get("pseudo_labels", []),
             cure=alarms.Cure(config.method, materials.method.arguments(), materials.data.class_names, config.epochs),
-            say=self._warn_below_the_bar,
+            say=self._warn_beside_the_bar,
         )
         self.saver = callbacks.SaveAndStop(checkpoints if workers.is_chief() else None, self._state, **timing)
         self.saver.drawn = lambda: self.progress.width
@@ -61,19 +62,8 @@ class Session:
         materials.pixels.relabel(self.promotions.index, self.promotions.labels)
         self.classify = {name: _probabilities(network) for name, network in model.networks_by_name.items()}
 
-    def _warn_below_the_bar(self, line: str) -> None:
-        self.progress.clear()
-        self.warn(line)
-
     def fit(self) -> None:
         """Train from the first step to the last; an epoch that was interrupted is finished first."""
-        try:
-            self._fit()
-        finally:
-            # Who says why it stops has a line of his own.
-            self.progress.clear()
-
-    def _fit(self) -> None:
         epoch, done = divmod(self._first, self._materials.steps_per_epoch)
         common = {"verbose": 0, "shuffle": False, "callbacks": self._callbacks()}
         if done:
@@ -153,6 +143,10 @@ class Session:
     def _error(self, classify, images, labels):
         show = self.progress.evaluating
         return lambda: metrics.error_percent(predictions.probabilities(classify, images, show), labels)
+
+    def _warn_beside_the_bar(self, line: str) -> None:
+        self.progress.clear()
+        self._warn(line)
 
     def _state(self) -> dict[str, Any]:
         metrics = [variable.numpy().tolist() for variable in callbacks.metric_variables(self._model)]

@@ -79,6 +79,13 @@ def test_a_label_that_is_no_class_is_refused(small, teaching, wrong):
         small.fit(teaching, validation_data=(small.images, labels))
 
 
+def test_labels_that_are_no_whole_numbers_are_refused(small):
+    labels = small.labels.astype(float)
+    labels[5] = np.nan
+    with pytest.raises(ValueError, match="whole numbers, got float64; -1 is unlabeled"):
+        DevicePixels(small.images, labels)
+
+
 def test_evaluation_asks_for_labeled_images(small, teaching):
     labels = np.where(np.arange(40) < 12, small.labels, -1)
     with pytest.raises(InputError, match=r"28 of 40 are -1, .*x\[y >= 0\]"):
