@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from sesemi.commands.parser import EXIT_BAD_INPUT, says_missing
+from sesemi.errors import did_you_mean
+from sesemi.terminal import accept_any_text, one_line, show, tell
 
 # Sub-command -> its module, what it does, and an example.
 COMMANDS = {
-    "train": ("sesemi.commands.train", "train and evaluate a classifier", "train --dataset folder --data-dir pictures"),
+    "train": ("sesemi.commands.train", "train and evaluate a classifier", "train --data-dir pictures"),
     "predict": ("sesemi.commands.predict", "say what pictures show", "predict runs/NAME holiday/ --csv holiday.csv"),
     "evaluate": ("sesemi.commands.evaluate", "measure a classifier on a test set", "evaluate runs/NAME cifar10"),
     "export": ("sesemi.commands.export", "write it for other runtimes", "export runs/NAME --format tflite"),
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code of the sub-command; 2 if there is no such command.
     """
+    accept_any_text()
     program = "python -m sesemi" if os.path.basename(sys.argv[0]) == "__main__.py" else "sesemi"
     typed = list(sys.argv[1:] if arguments is None else arguments)
     name, others = (typed[0], typed[1:]) if typed else ("", [])
@@ -36,17 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ModuleNotFoundError as error:
             if "--traceback" in others or says_missing(error) is None:
                 raise
-            print(f"{program} {name}: {says_missing(error)}", file=sys.stderr)
+            tell(f"{program} {name}: {says_missing(error)}")
             return EXIT_BAD_INPUT
     if name == "--version":
-        print(version())
+        show(version())
         return 0
     if name in ("", "-h", "--help"):
         for command, (_, what, example) in COMMANDS.items():
-            print(f"{program} {command:<10}  {what:<38}  {program} {example}")
+            show(f"{program} {command:<10}  {what:<38}  {program} {example}")
         return 0
-    hint = f"; did you mean {program} train {name} ...?" if name.startswith("-") else ""
-    print(f"{program}: {name!r}: no such command; there are {', '.join(COMMANDS)}{hint}", file=sys.stderr)
+    hint = f"did you mean {program} train {name[:100]} ...?" if name.startswith("-") else did_you_mean(name, COMMANDS)
+    tell(
+        f"{program}: {one_line(name)!r}: no such command; there are {', '.join(COMMANDS)}"
+        + (f"; {hint}" if hint else "")
+    )
     return EXIT_BAD_INPUT
 
 

@@ -146,7 +146,7 @@ def _stopped_by(error: Exception, config: RunConfig | None, program: str, *, tra
         tell(f"{program}: {as_typed(error)}")
         return EXIT_BAD_INPUT
     if (missing := says_missing(error)) and not traceback:
-        print(f"{program}: {missing}", file=sys.stderr)
+        tell(f"{program}: {missing}")
         return EXIT_BAD_INPUT
     if config is None or "sesemi.runs.run" not in sys.modules:
         raise error

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sesemi import reading
 from sesemi.errors import InputError
 from sesemi.files import WriteError, whole
 from sesemi.runs import weights
@@ -15,8 +16,8 @@ from sesemi.runs import weights
 _WEIGHTS, _STATE, _PREFIX = "weights.npz", "state.json", "step-"
 # The one before the last is kept, in case the last is damaged.
 _KEPT = 2
-# MiB. The state holds the log of every epoch and the promoted images.
-_LARGEST_STATE = 256
+# In MiB. The state holds the log of every epoch and the promoted images.
+_LARGEST_STATE, _LARGEST_WEIGHTS = 256, 2**14
 
 
 class CheckpointError(WriteError):
@@ -139,13 +140,11 @@ class Checkpoints:
         if (path / "model.weights.h5").exists():
             return {}, "was written by an earlier version of this program"
         try:
-            if (path / _STATE).stat().st_size > _LARGEST_STATE << 20:
-                return {}, f"is damaged ({_STATE} has more than {_LARGEST_STATE} MiB)"
-            found = json.loads((path / _STATE).read_text(encoding="utf-8"))
+            found = json.loads(reading.content(path / _STATE, _LARGEST_STATE))
             signed, text = found["sha256"], found["state"]
             if weights.digest(text.encode()) != signed["state"]:
                 return {}, f"is damaged ({_STATE} has changed since it was written)"
-            if weights.digest((path / _WEIGHTS).read_bytes()) != signed["weights"]:
+            if weights.digest(reading.content(path / _WEIGHTS, _LARGEST_WEIGHTS)) != signed["weights"]:
                 return {}, f"is damaged ({_WEIGHTS} has changed since it was written)"
             state = json.loads(text)
             step = state["step"]

@@ -19,6 +19,15 @@ def test_alone_it_lists_its_commands(capsys):
         assert [re.split(r"  +", line)[0].split()[-1] for line in lines] == list(main.COMMANDS)
 
 
+def test_a_misspelt_command_is_asked_about(capsys):
+    for typed, asked in (("trian", "did you mean train?"), ("--epochs", "train --epochs ...?")):
+        assert main.main([typed]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "there are train, predict" in error
+        assert error.rstrip().endswith(asked)
+
+
 SHORT = ["--gpu", "cpu", "--epochs", "1", "--quiet"]
 
 

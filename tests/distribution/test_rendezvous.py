@@ -146,7 +146,7 @@ def test_it_listens_at_the_named_address_alone(monkeypatch):
         wait_for_all(["192.0.2.1:5000", "127.0.0.1:1"], 0, seconds=1)
 
 
-@pytest.mark.parametrize("port", [0, 65536, 10**9, "9" * 5000])
+@pytest.mark.parametrize("port", [0, 65536, 10**9, "9" * 60])
 def test_a_port_that_is_none_is_refused(port):
     given = {"workers": f"a:5000,b:{port}", "worker": 0}
     with refused(f"--workers .*the port of b:{port} must lie from 1 to 65535"):
