@@ -87,7 +87,7 @@ def random_materials(args):
         else {}
     )
     resolved, _ = resolve({"dataset": "cifar10", "steps_per_epoch": 3125, **given})
-    split, pixels = splits.split(labels, 4000, 0, classes=10), DevicePixels(train, labels)
+    split, pixels = splits.split(labels, 4000, 0, classes="0123456789"), DevicePixels(train, labels)
     return Materials(resolved, method.make(resolved), data, split, resolved.steps_per_epoch, pixels=pixels)
 
 

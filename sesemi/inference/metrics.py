@@ -23,7 +23,7 @@ def error_percent(probs: np.ndarray, labels: np.ndarray) -> float:
     return 100.0 * float(np.mean(probs.argmax(axis=1) != labels))
 
 
-def wilson_percent(wrong: int, images: int) -> tuple[float, float] | None:
+def wilson_percent(wrong: int, images: int) -> list[float] | None:
     """Return the interval that holds the error on all pictures of the kind with 95 % (Wilson 1927), in percent.
 
     Args:
@@ -39,7 +39,7 @@ def wilson_percent(wrong: int, images: int) -> tuple[float, float] | None:
     middle = share + spread / 2
     half = _Z_OF_95 * math.sqrt(share * (1 - share) / images + spread / (4 * images))
     ends = ((middle - half) / (1 + spread), (middle + half) / (1 + spread))
-    return 100 * max(ends[0], 0.0), 100 * min(ends[1], 1.0)
+    return [100 * max(ends[0], 0.0), 100 * min(ends[1], 1.0)]
 
 
 def confusion(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -295,7 +295,9 @@ def test_a_method_with_a_teacher_leaves_and_evaluates_both_networks(tmp_path):
     from sesemi import datasets
 
     arguments = {"ema_decay": 0.5, "weight": 3}
-    found, folder = run_here(tmp_path, "a", method="mean_teacher", validation=0.2, arguments=arguments)
+    # A tenth of six updates would be less than one: the teacher would be the student.
+    given = {"method": "mean_teacher", "validation": 0.2, "arguments": arguments, "ema_part": 1.0}
+    found, folder = run_here(tmp_path, "a", **given)
     assert found["evaluated"] == "teacher"
     digits = datasets.load("digits")
     for file, key in (("model.keras", "test_error"), ("model_student.keras", "student_test_error")):
@@ -455,7 +457,7 @@ def test_the_six_way_head_on_another_method_is_sesemi(small):
     ("given", "words"),
     [
         ("weight=-1", "weight=-1"),
-        ("colour=red", "pi_model has no such argument; it has weight, both_sides, ramp, ramp_up"),
+        ("colour=red", "pi_model has no such argument; it has weight, by_labels, both_sides, ramp"),
         ("both_sides=3", "choose from False, True"),
         ("ramp=steep", "choose from none, sigmoid"),
         ("weight", "give NAME=VALUE"),
