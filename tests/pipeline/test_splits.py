@@ -67,7 +67,7 @@ def test_more_labels_than_there_are_is_said_of_labels():
     with refused("only 100 of 1662 training images have a label; use 100 or all"):
         splits.split(labels, 2000, 0, classes=list("abcde"))
     with refused("there are only 100 training images"):
-        splits.split(labels[:100], 2000, 0, classes=5)
+        splits.split(labels[:100], 2000, 0, classes="abcde")
 
 
 def test_a_missing_class_is_refused_and_not_dropped(labels):
