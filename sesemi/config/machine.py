@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-_DRIVER = Path("/proc/driver/nvidia/version")
+# Of Linux, and of Linux inside Windows (WSL2).
+_DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/usr/lib/wsl/lib/nvidia-smi"))
 
 
 def has_gpu(gpu: str | None = None) -> bool:
@@ -13,4 +14,4 @@ def has_gpu(gpu: str | None = None) -> bool:
         gpu: Value of the setting of that name; None if nobody gave it.
     """
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") and gpu is None
-    return gpu != "cpu" and not hidden and _DRIVER.exists()
+    return gpu != "cpu" and not hidden and any(driver.exists() for driver in _DRIVERS)

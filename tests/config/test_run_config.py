@@ -326,7 +326,7 @@ def test_a_gpu_is_looked_for_without_tensorflow(tmp_path, monkeypatch):
     from sesemi.config import machine
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(machine, "_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(machine, "_DRIVERS", (tmp_path / "other", tmp_path / "version"))
     assert not machine.has_gpu()
     (tmp_path / "version").touch()
     assert machine.has_gpu()
