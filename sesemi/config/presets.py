@@ -190,6 +190,12 @@ def arguments(method: str, dataset: str, network: str) -> dict[str, Preset]:
     """Return the hyper-parameters that differ from the defaults of the method's class on this data set and network."""
     if (dataset == "digits" or is_any_size(dataset)) and method in ("pi_model", "temporal_ensembling"):
         return {"weight": Preset(100.0, LAINE), "by_labels": Preset(True, LAINE)}
+    if (dataset == "digits" or is_any_size(dataset)) and method == "pseudo_label":
+        # With few labels the first answers are often wrong, and would be learned for good.
+        return {"threshold": Preset(0.95, OURS)}
+    if (method, dataset) == ("vat", "digits"):
+        # The paper's 8 is for images of 3,072 numbers; a digit has 64.
+        return {"epsilon": Preset(4.0, OURS)}
     if dataset == "digits" and method == "noisy_student":
         return {"rounds": Preset(2, OURS)}
     if dataset == "digits" and method in _AVERAGED:

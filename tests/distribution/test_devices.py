@@ -59,11 +59,11 @@ def test_two_devices_classify_every_image_exactly_once(count):
 def test_several_steps_an_execution_change_nothing_also_over_an_interruption(tmp_path, stop_at):
     from sesemi.runs import callbacks
 
-    one, folder = run(tmp_path, "one", method="pseudo_label")
+    one, folder = run(tmp_path, "one", method="pseudo_label", arguments={"threshold": 0.0})
     stop_at("on_train_batch_end", lambda *_: True)
     with pytest.raises(callbacks.Interrupted, match="after step 2"):
-        run(tmp_path, "two", method="pseudo_label", steps_per_execution=2)
-    two, other = run(tmp_path, "two", method="pseudo_label", steps_per_execution=2)
+        run(tmp_path, "two", method="pseudo_label", arguments={"threshold": 0.0}, steps_per_execution=2)
+    two, other = run(tmp_path, "two", method="pseudo_label", arguments={"threshold": 0.0}, steps_per_execution=2)
     assert (folder / "log.csv").read_text() == (other / "log.csv").read_text()
     assert one["train_losses"] == two["train_losses"]
     assert two["images_per_second"] > 0
