@@ -173,8 +173,8 @@ def test_a_folder_of_pictures_goes_the_way_that_the_pages_print(tmp_path, monkey
         paint(tmp_path / "pictures" / "test" / name, 2 + number)
     paint(tmp_path / "pictures" / "unlabeled", 3)
     paint(tmp_path / "holiday", 2)
-    assert "sesemi train --dataset folder --data-dir pictures" in COMMANDS
-    own = "train --dataset folder --data-dir pictures --name NAME --gpu cpu --quiet"
+    assert "sesemi train --data-dir pictures" in COMMANDS
+    own = "train --data-dir pictures --name NAME --gpu cpu --quiet"
     assert sesemi.main([*own.split(), *TINY_RUN.split()]) == 0
     assert "warning: only 9 test images: each is 11.1 points of the test error" in capsys.readouterr().err
     results = json.loads((tmp_path / "runs" / "NAME" / "results.json").read_text())
