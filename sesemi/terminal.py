@@ -53,7 +53,13 @@ def _print(lines: Iterable[str], stream: TextIO) -> None:
     text = "\n".join(printable(line, LONGEST_LINE) for line in lines)
     # A program that is no command of ours has not asked its streams to `accept_any_text`.
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except BrokenPipeError:
+        # Who read it, such as `head`, has gone. What was begun goes on, and its lines go nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def human_time(seconds: float) -> str:

@@ -35,6 +35,17 @@ def test_what_is_too_long_is_cut_and_says_so(capsys):
     assert terminal.one_line(" a\n b ") == "a b"
 
 
+def test_a_reader_that_has_gone_ends_nothing(monkeypatch):
+    """As with ``| head``: a training goes on, and its lines go nowhere."""
+    ours, theirs = os.pipe()
+    with open(theirs, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        terminal.show("read")
+        os.close(ours)
+        terminal.show("lost")
+        terminal.show("lost too")
+
+
 @pytest.mark.parametrize("part", ["problem", "value", "cure"])
 def test_an_error_is_one_line_whose_cure_is_seen(part):
     parts = {"problem": "wrong", "value": "x", "cure": "do so"} | {part: HOSTILE + "b" * 100_000}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from sesemi.terminal import human_time
+from sesemi.terminal import human_time, show
 
 _STEPS_BEFORE_ESTIMATE = 5
 _BAR_CELLS, _REDRAW_S = 20, 0.1
@@ -123,7 +123,7 @@ class Progress(keras.callbacks.Callback):
         """Print a line that stays, above the bar."""
         if self._show:
             self._bar.clear()
-            print(line, flush=True)
+            show(line)
 
     @property
     def width(self) -> int:
