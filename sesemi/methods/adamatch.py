@@ -21,8 +21,8 @@ class AdaMatch(Method):
         weight: Weight w of the pseudo-label loss, 1 in the paper.
         threshold: Relative threshold tau, 0.9 in the paper, 0.95 in USB.
         momentum: Momentum of the running averages, 0.999 in USB.
-        start: First value of both: ``uniform``, or ``batch``, the mean of the first batch, as in USB's program. The
-            paper has no running averages.
+        start: First value of that of the unlabeled images: ``uniform``, or ``batch``, the mean of the first batch, as
+            in USB's program. That of the labeled ones starts uniform in both. The paper has no running averages.
         interpolate: True turns random logit interpolation on: the labeled images also go through the trunk alone, and
             each of their logits becomes ``l z_together + (1 - l) z_alone``, with ``l`` uniform in [0, 1]. Needs a joint
             forward.
@@ -74,9 +74,9 @@ class AdaMatch(Method):
 
     def build(self, sizes):
         """Create the two expectations."""
-        first = 1.0 / sizes.classes if self.start == "uniform" else 0.0
-        for name in ("expected_labeled", "expected"):
-            setattr(self, name, self.running_average(name, (sizes.classes,), first))
+        uniform, shape = 1.0 / sizes.classes, (sizes.classes,)
+        self.expected_labeled = self.running_average("expected_labeled", shape, uniform)
+        self.expected = self.running_average("expected", shape, uniform if self.start == "uniform" else 0.0)
         self.built = True
 
     def loss_terms(self, batch, student, teacher):
@@ -99,15 +99,11 @@ class AdaMatch(Method):
 
     def aligned(self, probs, probs_l):
         """Return probabilities ``[U, C]`` whose mean is drawn to that of the labeled images."""
-        expected_l = self.moved(self.expected_labeled, probs_l)
-        expected = self.moved(self.expected, probs)
+        expected_l = memory.move(self.expected_labeled, replicas.mean(ops.mean(probs_l, axis=0)), self.momentum)
+        batch, copies = replicas.mean(ops.mean(probs, axis=0)), self.start == "batch"
+        expected = memory.move(self.expected, batch, self.momentum, copies_first=copies)
         scaled = probs * (1e-6 + expected_l) / (1e-6 + expected)
         return scaled / ops.sum(scaled, axis=-1, keepdims=True)
-
-    def moved(self, average, probs):
-        """Move a running average by the mean of a batch, and return it."""
-        batch, copies = replicas.mean(ops.mean(probs, axis=0)), self.start == "batch"
-        return memory.move(average, batch, self.momentum, copies_first=copies)
 
     @staticmethod
     def interpolated(together, alone, draws):

@@ -49,7 +49,7 @@ LOAD = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import keras, numpy as np
-images = np.arange(2 * 8 * 8 * 2).reshape(2, 8, 8, 2).astype("uint8")
+images = (np.arange(256) ** 2 % 251).reshape(2, 8, 8, 2).astype("uint8")
 found = [np.asarray(keras.models.load_model(path)(images)).tolist() for path in sys.argv[2:]]
 print(json.dumps([keras.__version__, found]))
 """
@@ -62,14 +62,17 @@ def test_the_oldest_keras_reads_an_exported_model(tmp_path):
     got = subprocess.run([*pip, f"keras=={export.OLDEST_KERAS}"], capture_output=True, text=True, check=False)
     if got.returncode:
         pytest.skip(f"Keras {export.OLDEST_KERAS} cannot be fetched: {got.stderr.splitlines()[-1:]}")
-    images = np.arange(2 * 8 * 8 * 2).reshape(2, 8, 8, 2).astype(np.uint8)
+    images = (np.arange(256) ** 2 % 251).reshape(2, 8, 8, 2).astype(np.uint8)
     paths, answers = [], []
     for name in ("mini", "shakeshake26", "wrn28_2"):
         trunk = models.build(name, (8, 8, 2), 0.0 if name == "shakeshake26" else 0.1)
-        exported = export.build(Classifier(trunk, 3, preprocess=preprocess.build((8, 8, 2), whiten=True)))
+        front = preprocess.build((8, 8, 2), whiten=True)
+        preprocess.set_whitening(front, preprocess.Whitening(np.zeros(128, np.float32), np.float32(0.02 * np.eye(128))))
+        exported = export.build(Classifier(trunk, 3, preprocess=front))
         paths.append(tmp_path / f"{name}.keras")
         export.save(exported, paths[-1])
         answers.append(np.asarray(exported(images)))
+        assert np.ptp(answers[-1], axis=0).max() > 1e-4
     command = [sys.executable, "-c", LOAD, tmp_path / "old", *paths]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
