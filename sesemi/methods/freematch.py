@@ -15,9 +15,9 @@ class FreeMatch(Method):
 
     t, e and h are running averages of the mean confidence, the mean of p(A(u)) and the histogram of its classes. All
     start at 1/C (USB's program starts them at 1) and move before they are used. ``a ~ e / h`` and ``b ~ mean p(S(u)) /
-    histogram of its classes``, over the accepted images, each normalized to 1. A class that does not occur contributes 0
-    to a quotient. a and both histograms carry no gradient. The fairness term is minus a cross-entropy and is minimized,
-    so it is negative or 0.
+    histogram of its classes``, over the accepted images, each normalized to 1. A class that does not occur contributes
+    0 to a quotient. a and both histograms carry no gradient. The fairness term is minus a cross-entropy and is
+    minimized, so it is negative or 0.
     With no image accepted it is 0.
 
     Args:
