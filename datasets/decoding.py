@@ -55,11 +55,15 @@ def decode(file: str | Path | bytes, side: int, resize: str = "crop", remark: Re
             bare = None if _machines_fault(error) else metadata.without(file, memory_bound.MOST_BYTES)
             if bare is None:
                 raise
-            with contextlib.suppress(Exception):
+            try:
                 found = _decoded(bare, side, resize, remark)
-                remark("damaged or huge metadata, not read")
-                return found
-            raise
+            except Exception as again:
+                # The first fault says more about the file, unless the machine has one now.
+                if _machines_fault(again):
+                    raise
+                raise error from None
+            remark("damaged or huge metadata, not read")
+            return found
 
 
 def _unsaid(_: str) -> None:
@@ -109,7 +113,7 @@ def _decoded(file: str | Path | bytes, side: int, resize: str, remark: Remark) -
         with memory_bound.memory.held(memory_bound.bytes_needed(image, file, whole, smaller), whole):
             raw = image.tile[0][3] if image.tile else ""
             image.load()
-            orientation = _orientation(image)
+            orientation = _orientation(image, remark)
             color = levels.rgb(image, remark, raw=raw, smaller=smaller, rows=max(_STRIP // width, 1))
             return np.asarray(fitted(_turned(color, orientation), side, resize))
 
@@ -129,11 +133,14 @@ def _opened(file: str | Path | bytes):
             raise TooLargeError(f"it has more pixels than the {most:,} that are decoded; make it smaller") from error
 
 
-def _orientation(image) -> int:
-    # A damaged EXIF is no reason to lose the pixels.
+def _orientation(image, remark: Remark) -> int:
+    # A damaged EXIF makes Pillow raise any error, and is no reason to lose the pixels.
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except Exception:
+    except Exception as error:
+        if _machines_fault(error):
+            raise
+        remark("damaged EXIF, so an orientation noted there is not followed")
         return 1
 
 

@@ -15,7 +15,6 @@ from sesemi.assembly.materials import Materials
 from sesemi.assembly.plan import peak_memory_mib
 from sesemi.assembly.preview import views_rows
 from sesemi.config import Origins
-from sesemi.errors import InputError
 from sesemi.files import write
 from sesemi.inference import metrics, predictions, saved
 from sesemi.report import page, pictures
@@ -54,7 +53,9 @@ def finish(materials: Materials, model: SemiSupervisedModel, origins: Origins, s
     found["warnings"] += apart
     if best:
         found["validation_error"] = rows[-1]["validation_error"]
-        found |= _best_epoch(materials, model, best, stage)
+        of_best = _best_epoch(materials, model, best, stage)
+        found["warnings"] += of_best.pop("warnings", [])
+        found |= of_best
     if session.promotions.records:
         found["promotions"] = session.promotions.records
         write(folder.promoted, session.promotions.to_csv(materials.data.train_labels))
@@ -168,15 +169,22 @@ def _export(network: Classifier, path: Path, materials: Materials, stage) -> ker
     return keras.models.load_model(path)
 
 
+def _best_weights(path: Path, best: dict[str, Any]) -> bytes | None:
+    """Return the weights of the best epoch; None if the file is gone or is not the one that epoch wrote.
+
+    After a kill it may be that of a later epoch, which a machine that does not repeat itself to the bit did not find as
+    good again. The rest of the run is worth as much without it.
+    """
+    content = path.read_bytes() if path.is_file() else b""
+    return content if weights.digest(content) == best["sha256"] else None
+
+
 def _best_epoch(materials: Materials, model: SemiSupervisedModel, best: dict[str, Any], stage) -> dict[str, Any]:
     folder, data = RunFolder(materials.config.run_dir), materials.data
     network, *_ = model.networks_by_name.values()
-    content = folder.best_weights.read_bytes()
-    if weights.digest(content) != best["sha256"]:
-        raise InputError(
-            f"{folder.best_weights} has changed since epoch {best['epoch']} wrote it",
-            cure="remove the folder to begin anew, or give another `name`",
-        )
+    content = _best_weights(folder.best_weights, best)
+    if content is None:
+        return {"warnings": [f"the weights of epoch {best['epoch']}, the best by validation, are lost or damaged"]}
     weights.assign(content, network.variables)
     exported = _export(network, folder.best_model, materials, stage)
     show = stage("evaluating the best epoch")

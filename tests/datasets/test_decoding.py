@@ -209,3 +209,22 @@ def test_heic_with_its_package_is_opened_by_it(monkeypatch, fresh_formats):
     monkeypatch.setitem(sys.modules, "pillow_heif", package)
     assert picture_formats.formats()[-1] == "HEIF"
     assert len(asked) == 1
+
+
+def test_an_orientation_that_cannot_be_read_is_said_and_a_full_memory_is_not_taken_for_one(tmp_path, monkeypatch):
+    path, said = tmp_path / "a.png", []
+    Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(path)
+
+    def fails(error):
+        def getexif(self):
+            raise error
+
+        monkeypatch.setattr(Image.Image, "getexif", getexif)
+
+    wanted = decoding.decode(path, 8)
+    fails(struct.error("unpack requires a buffer of 2 bytes"))
+    np.testing.assert_array_equal(decoding.decode(path, 8, remark=said.append), wanted)
+    assert said == ["damaged EXIF, so an orientation noted there is not followed"]
+    fails(MemoryError())
+    with pytest.raises(MemoryError, match="not enough memory to decode it"):
+        decoding.decode(path, 8)

@@ -13,7 +13,7 @@ import pytest
 
 from sesemi.errors import InputError
 from sesemi.files import lock
-from sesemi.runs import callbacks, checkpoints, progress, session, weights
+from sesemi.runs import callbacks, checkpoints, progress, results, session, weights
 from sesemi.training import guard, preprocess
 from tests.conftest import ROOT
 from tests.plain_model import plain_model
@@ -459,3 +459,15 @@ def test_nothing_fails_at_a_terminal_that_is_closed():
     saver.request_stop(signal.SIGHUP)
     assert os.write(theirs, b"x") == 1
     os.close(theirs)
+
+
+def test_weights_of_another_epoch_are_not_taken_for_the_best(tmp_path):
+    """A kill may leave those of a later epoch; the run still ends, and says so."""
+    path = tmp_path / "best.weights.npz"
+    path.write_bytes(b"of epoch 3")
+    best = {"epoch": 3, "error": 1.0, "sha256": weights.digest(b"of epoch 3")}
+    assert results._best_weights(path, best) == b"of epoch 3"
+    path.write_bytes(b"of epoch 4")
+    assert results._best_weights(path, best) is None
+    path.unlink()
+    assert results._best_weights(path, best) is None
